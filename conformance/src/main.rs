@@ -1,0 +1,3 @@
+//! Checks Pilot implementations against each other.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! Runs any role on real sockets, on one mio event loop.

@@ -1,0 +1,3 @@
+//! The command line of a Pilot network.
+
+fn main() {}

@@ -14,8 +14,11 @@
 )]
 
 pub mod addr;
+pub mod ring;
 pub mod rng;
+pub mod table;
 pub mod time;
+pub mod timers;
 
 pub use addr::{Addr, SockAddr};
 pub use time::Instant;

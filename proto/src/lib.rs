@@ -14,11 +14,13 @@
 )]
 
 pub mod addr;
+pub mod port;
 pub mod ring;
 pub mod rng;
 pub mod table;
 pub mod time;
 pub mod timers;
+pub mod wire;
 
 pub use addr::{Addr, SockAddr};
 pub use time::Instant;

@@ -14,12 +14,14 @@
 )]
 
 pub mod addr;
+pub mod base64;
 pub mod port;
 pub mod ring;
 pub mod rng;
 pub mod table;
 pub mod time;
 pub mod timers;
+pub mod trust;
 pub mod wire;
 
 pub use addr::{Addr, SockAddr};

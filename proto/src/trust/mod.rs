@@ -38,8 +38,6 @@ pub use record::{Decision, Intent, Pending, Seen, Trusted};
 use crate::time::{Instant, earliest};
 use book::Book;
 
-/// The well-known port of the handshake.
-pub const PORT: u16 = 444;
 /// Oldest message accepted, in seconds by the wall clock. What the other programs use.
 pub const MAX_AGE_SECS: i64 = 300;
 /// Most seconds a message may be ahead of our clock. What the other programs use.

@@ -15,9 +15,11 @@
 
 pub mod addr;
 pub mod base64;
+pub mod path;
 pub mod port;
 pub mod ring;
 pub mod rng;
+pub mod slots;
 pub mod table;
 pub mod time;
 pub mod timers;

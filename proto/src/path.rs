@@ -1,0 +1,377 @@
+//! The way to one peer: direct, punched or relayed, decided from authenticated evidence only.
+//!
+//! Three rules keep two sides from believing different things about the path:
+//!
+//! 1. Traffic goes where the newest authenticated frame came from. A relayed frame moves us to the relay at once; a
+//!    direct one only starts a probe, because hearing the peer does not prove that it hears us.
+//! 2. Direct is left when frames that must be answered were not, for [`SUSPECT_AFTER`].
+//! 3. Direct is taken (again) when a probe sent directly was answered directly, [`PROBES_TO_SWITCH`] times. The relay
+//!    stays the fallback. Probes never move the peer's own path, so two sides that probe cannot make each other flap.
+
+use core::net::SocketAddr;
+
+use heapless::Vec;
+
+use crate::time::{Duration, Instant};
+
+/// Addresses tried for one peer before one has proved itself: registered, LAN, observed by the beacon, last source.
+pub const MAX_CANDIDATES: usize = 6;
+
+/// Silence after a frame that must be answered before the direct path is suspected. Long enough for three round trips
+/// of 200 ms and shorter than the third retransmission, so that a cut costs less than two seconds.
+pub const SUSPECT_AFTER: Duration = Duration::from_millis(700);
+
+/// Answered direct probes before the path is taken (again).
+pub const PROBES_TO_SWITCH: u8 = 2;
+
+/// Time between direct probes while the relay carries traffic: doubles from the first to the last.
+pub const PROBE_FIRST: Duration = Duration::from_millis(300);
+/// Longest time between direct probes; 1.18.0 probes every 15 s.
+pub const PROBE_LAST: Duration = Duration::from_secs(15);
+
+/// Idle time after which a keepalive is sent to hold NAT mappings open (the releases send theirs after 25–30 s).
+pub const KEEPALIVE_AFTER: Duration = Duration::from_secs(25);
+
+/// Where one frame goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Route {
+    /// Straight to this address.
+    Direct(SocketAddr),
+    /// Wrapped in a relay message to the beacon.
+    Relay,
+}
+
+/// What carries traffic to the peer now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Via {
+    /// Nothing authenticated has arrived yet.
+    Unknown,
+    Direct,
+    Relay,
+}
+
+/// Path selection for one peer.
+#[derive(Clone, Debug)]
+pub struct Path {
+    via: Via,
+    /// The direct address that last carried an authenticated frame, or the best guess.
+    direct: Option<SocketAddr>,
+    /// `direct` has carried an authenticated frame, or answered a probe.
+    proven: bool,
+    candidates: Vec<SocketAddr, MAX_CANDIDATES>,
+    /// First frame that must be answered since the last authenticated frame from the peer, and how many.
+    unanswered: Option<(Instant, u32)>,
+    /// Silence has already been reported to the node for this `unanswered` period.
+    reported: bool,
+    last_received: Option<Instant>,
+    last_sent: Option<Instant>,
+    probe_due: Option<Instant>,
+    probe_wait: Duration,
+    probes_answered: u8,
+}
+
+impl Default for Path {
+    fn default() -> Self {
+        Path::new()
+    }
+}
+
+impl Path {
+    /// A path of which nothing is known.
+    pub const fn new() -> Self {
+        Path {
+            via: Via::Unknown,
+            direct: None,
+            proven: false,
+            candidates: Vec::new(),
+            unanswered: None,
+            reported: false,
+            last_received: None,
+            last_sent: None,
+            probe_due: None,
+            probe_wait: PROBE_FIRST,
+            probes_answered: 0,
+        }
+    }
+
+    /// Adds an address at which the peer may be; the oldest unproven one makes room.
+    pub fn add_candidate(&mut self, address: SocketAddr) {
+        if self.direct == Some(address) || self.candidates.contains(&address) {
+            return;
+        }
+        if self.candidates.is_full() {
+            self.candidates.remove(0);
+        }
+        let _ = self.candidates.push(address);
+    }
+
+    /// Forgets addresses that never proved themselves, before fresh ones are learned.
+    pub fn clear_candidates(&mut self) {
+        self.candidates.clear();
+    }
+
+    /// Every address a key exchange should be sent to directly.
+    pub fn direct_addresses(&self) -> impl Iterator<Item = SocketAddr> + '_ {
+        self.direct.into_iter().chain(self.candidates.iter().copied().filter(|a| Some(*a) != self.direct))
+    }
+
+    /// No address is known at all; only the relay could reach the peer.
+    pub fn is_lost(&self) -> bool {
+        self.direct.is_none() && self.candidates.is_empty()
+    }
+
+    /// Whether the relay carries traffic now.
+    pub fn is_relayed(&self) -> bool {
+        self.via == Via::Relay
+    }
+
+    /// The direct address in use or best known.
+    pub fn direct(&self) -> Option<SocketAddr> {
+        self.direct.or(self.candidates.first().copied())
+    }
+
+    /// When an authenticated frame last came from the peer.
+    pub fn last_received(&self) -> Option<Instant> {
+        self.last_received
+    }
+
+    /// The route for the next frame; `None` if there is no way at all.
+    pub fn route(&self, relay_available: bool) -> Option<Route> {
+        match (self.via, self.direct()) {
+            (Via::Relay, _) if relay_available => Some(Route::Relay),
+            (_, Some(address)) => Some(Route::Direct(address)),
+            (_, None) if relay_available => Some(Route::Relay),
+            (_, None) => None,
+        }
+    }
+
+    /// A verified key exchange came over `route`. It is replayable, so it moves nothing that already works.
+    pub fn on_exchange(&mut self, route: Route) {
+        match (route, self.via) {
+            (Route::Direct(address), Via::Unknown) => {
+                self.direct = Some(address);
+                self.via = Via::Direct;
+            }
+            (Route::Relay, Via::Unknown) => self.via = Via::Relay,
+            (Route::Direct(address), _) => self.add_candidate(address),
+            (Route::Relay, _) => {}
+        }
+    }
+
+    /// An authenticated frame came over `route`. `newest`: no frame with a higher counter came before. `is_probe`: it
+    /// was a control packet, which says nothing about where the peer's traffic goes.
+    ///
+    /// Returns true if traffic has just moved between relay and direct.
+    pub fn on_authenticated(&mut self, now: Instant, route: Route, newest: bool, is_probe: bool) -> bool {
+        let before = self.via;
+        self.last_received = Some(now);
+        self.unanswered = None;
+        self.reported = false;
+        if !newest {
+            return false;
+        }
+        match route {
+            Route::Direct(address) => {
+                let moved = self.direct != Some(address) || !self.proven;
+                if moved {
+                    self.direct = Some(address);
+                    self.proven = true;
+                    self.candidates.retain(|a| *a != address);
+                }
+                match self.via {
+                    Via::Unknown => self.via = Via::Direct,
+                    Via::Relay if moved || !is_probe => self.probe_soon(now),
+                    _ => {}
+                }
+            }
+            Route::Relay if !is_probe || self.via == Via::Unknown => {
+                if self.via != Via::Relay {
+                    self.start_relaying(now);
+                }
+            }
+            Route::Relay => {}
+        }
+        self.via != before && before != Via::Unknown
+    }
+
+    /// A probe sent directly was answered directly. Returns true if traffic has just moved to the direct path.
+    pub fn on_probe_answered(&mut self, now: Instant) -> bool {
+        if self.via != Via::Relay {
+            return false;
+        }
+        self.probes_answered = self.probes_answered.saturating_add(1);
+        if self.probes_answered < PROBES_TO_SWITCH {
+            self.probe_due = Some(now);
+            return false;
+        }
+        self.via = Via::Direct;
+        self.probe_due = None;
+        self.probes_answered = 0;
+        self.probe_wait = PROBE_FIRST;
+        true
+    }
+
+    /// A frame was sent; `must_be_answered` if the peer owes a reply (data, SYN, FIN, ping; not a bare ACK).
+    pub fn on_sent(&mut self, now: Instant, must_be_answered: bool) {
+        self.last_sent = Some(now);
+        if must_be_answered {
+            let (since, count) = self.unanswered.unwrap_or((now, 0));
+            self.unanswered = Some((since, count.saturating_add(1)));
+        }
+    }
+
+    /// The peer is silent although it owes an answer. Said once per silence; traffic moves to the relay if there is
+    /// one. The node then renews keys and looks the peer up again.
+    pub fn poll_suspicion(&mut self, now: Instant, relay_available: bool) -> bool {
+        if self.suspicion_due().is_none_or(|at| at > now) {
+            return false;
+        }
+        self.reported = true;
+        if relay_available && self.via != Via::Relay {
+            self.start_relaying(now);
+        }
+        true
+    }
+
+    /// The direct address to probe now, if a probe is due.
+    pub fn poll_probe(&mut self, now: Instant) -> Option<SocketAddr> {
+        if self.probe_due.is_none_or(|at| at > now) {
+            return None;
+        }
+        let target = self.direct();
+        self.probe_wait = (self.probe_wait * 2).min(PROBE_LAST);
+        self.probe_due = target.map(|_| now + self.probe_wait);
+        target
+    }
+
+    /// A keepalive is due: nothing was sent for [`KEEPALIVE_AFTER`].
+    pub fn keepalive_due(&self) -> Option<Instant> {
+        self.last_sent.map(|at| at + KEEPALIVE_AFTER)
+    }
+
+    /// When this path wants to be looked at next, not counting keepalives.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        crate::time::earliest(self.suspicion_due(), self.probe_due)
+    }
+
+    fn suspicion_due(&self) -> Option<Instant> {
+        match self.unanswered {
+            Some((since, count)) if count >= 2 && !self.reported => Some(since + SUSPECT_AFTER),
+            _ => None,
+        }
+    }
+
+    fn start_relaying(&mut self, now: Instant) {
+        self.via = Via::Relay;
+        self.probes_answered = 0;
+        self.probe_wait = PROBE_FIRST;
+        self.probe_due = self.direct().map(|_| now + PROBE_FIRST);
+    }
+
+    fn probe_soon(&mut self, now: Instant) {
+        if self.probe_due.is_none_or(|at| at > now + PROBE_FIRST) {
+            self.probe_wait = PROBE_FIRST;
+            self.probe_due = Some(now);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address(port: u16) -> SocketAddr {
+        SocketAddr::from(([192, 0, 2, 1], port))
+    }
+
+    fn at(ms: u64) -> Instant {
+        Instant::from_millis(ms)
+    }
+
+    fn direct_path() -> Path {
+        let mut path = Path::new();
+        path.on_exchange(Route::Direct(address(1)));
+        path.on_authenticated(at(0), Route::Direct(address(1)), true, false);
+        path
+    }
+
+    #[test]
+    fn a_cut_direct_path_is_left_after_two_unanswered_frames_and_the_wait() {
+        let mut path = direct_path();
+        path.on_sent(at(100), true);
+        assert_eq!(path.poll_timeout(), None, "one lost frame is no evidence");
+        path.on_sent(at(300), true);
+        assert_eq!(path.poll_timeout(), Some(at(100) + SUSPECT_AFTER));
+        assert!(!path.poll_suspicion(at(700), true));
+        assert!(path.poll_suspicion(at(800), true));
+        assert_eq!(path.route(true), Some(Route::Relay));
+        assert!(!path.poll_suspicion(at(900), true), "said once");
+    }
+
+    #[test]
+    fn without_a_relay_silence_is_reported_but_nothing_moves() {
+        let mut path = direct_path();
+        path.on_sent(at(0), true);
+        path.on_sent(at(1), true);
+        assert!(path.poll_suspicion(at(1000), false));
+        assert_eq!(path.route(false), Some(Route::Direct(address(1))));
+    }
+
+    #[test]
+    fn bare_acks_are_owed_nothing() {
+        let mut path = direct_path();
+        for ms in 0..10 {
+            path.on_sent(at(ms), false);
+        }
+        assert_eq!(path.poll_timeout(), None);
+    }
+
+    #[test]
+    fn the_relay_is_left_only_after_direct_probes_were_answered() {
+        let mut path = direct_path();
+        assert!(path.on_authenticated(at(10), Route::Relay, true, false), "the peer moved: follow at once");
+        assert_eq!(path.poll_probe(at(10)), None);
+        let due = path.poll_timeout().unwrap();
+        assert_eq!(path.poll_probe(due), Some(address(1)));
+        assert!(!path.on_probe_answered(due));
+        assert_eq!(path.route(true), Some(Route::Relay), "one answer is not enough");
+        assert_eq!(path.poll_probe(due), Some(address(1)), "the second follows at once");
+        assert!(path.on_probe_answered(due));
+        assert_eq!(path.route(true), Some(Route::Direct(address(1))));
+        assert_eq!(path.poll_timeout(), None);
+    }
+
+    #[test]
+    fn unanswered_probes_back_off() {
+        let mut path = direct_path();
+        path.on_authenticated(at(0), Route::Relay, true, false);
+        let mut previous = at(0);
+        let mut waits = [Duration::ZERO; 8];
+        for wait in &mut waits {
+            let due = path.poll_timeout().unwrap();
+            *wait = due.since(previous);
+            previous = due;
+            assert!(path.poll_probe(due).is_some());
+            assert!(path.poll_timeout().unwrap() > due, "a served timer moves on");
+        }
+        assert!(waits.windows(2).all(|w| w[0] <= w[1]));
+        assert_eq!(waits.last(), Some(&PROBE_LAST));
+    }
+
+    #[test]
+    fn hazard_03_b6_old_frames_and_probes_do_not_move_the_path() {
+        let mut path = direct_path();
+        assert!(!path.on_authenticated(at(1), Route::Relay, false, false), "an old counter");
+        assert!(!path.on_authenticated(at(2), Route::Relay, true, true), "a control packet");
+        assert_eq!(path.route(true), Some(Route::Direct(address(1))));
+    }
+
+    #[test]
+    fn hazard_02_d13_the_endpoint_follows_sealed_frames_not_key_exchanges() {
+        let mut path = direct_path();
+        path.on_exchange(Route::Direct(address(2)));
+        assert_eq!(path.route(true), Some(Route::Direct(address(1))), "a replayed exchange moves nothing");
+        path.on_authenticated(at(1), Route::Direct(address(3)), true, false);
+        assert_eq!(path.route(true), Some(Route::Direct(address(3))), "NAT rebinding is followed");
+    }
+}

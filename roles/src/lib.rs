@@ -16,7 +16,9 @@ extern crate alloc;
 
 pub mod clock;
 pub mod frames;
+pub mod ipc;
 pub mod json;
 pub mod role;
+pub mod services;
 
 pub use role::{ConnId, Input, Listener, Now, Output, Role};

@@ -595,3 +595,6 @@ fn instant_of(now: Now, unix: i64) -> Option<Instant> {
     let left = u64::try_from(unix.saturating_sub(now.unix)).ok().filter(|left| *left > 0)?;
     Some(now.instant + Duration::from_secs(left))
 }
+
+#[cfg(test)]
+mod tests;

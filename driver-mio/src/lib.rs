@@ -1,1 +1,38 @@
-//! Runs any role on real sockets, on one mio event loop.
+//! Runs any [`Role`](pilot_roles::Role) on real sockets, on one mio event loop, and holds the programs `pilot-daemon`
+//! and `rendezvous`.
+//!
+//! [`Driver`] performs what a role puts out and feeds it what the operating system says. It takes no protocol
+//! decision: where it has a choice, the choice is about sockets, files and fairness. The floors, from the loop down:
+//!
+//! | file | idea |
+//! | --- | --- |
+//! | `driver` | the event loop and the contract with the role |
+//! | `udp`, `outbox` | datagrams in and out, in batches |
+//! | `streams`, `queue`, `listen`, `dial` | byte streams: life of a connection, its outgoing bytes, accepting, dialling |
+//! | `store`, `http` | worker threads: durable records and files, HTTP posts |
+//! | `mailbox` | how a worker thread reaches the loop |
+//! | `clock`, `entropy`, `signals`, `rlimit`, `log` | the rest of the operating system |
+#![forbid(unsafe_code)]
+
+mod clock;
+mod dial;
+mod driver;
+mod entropy;
+mod http;
+mod listen;
+pub mod log;
+mod mailbox;
+mod outbox;
+mod queue;
+mod rlimit;
+mod signals;
+mod store;
+mod streams;
+mod udp;
+
+pub use clock::Clock;
+pub use driver::{Driver, Setup, Stopper};
+pub use entropy::OsRng;
+pub use listen::{Place, bind_tcp, bind_udp};
+pub use rlimit::raise_descriptor_limit;
+pub use store::{RecordStore, StoreError, StoredRecord};

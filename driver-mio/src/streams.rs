@@ -1,0 +1,652 @@
+//! Byte streams: the life of every connection from its opening to the last byte, and the listeners they come through.
+//!
+//! mio reports an edge once, so readiness is remembered per connection until the kernel says "would block", and what is
+//! ready waits in a queue from which each turn takes every connection once: a busy one cannot starve the others.
+//!
+//! A connection ends gently: what is queued is written, the sending half is closed, and what the other side still sends
+//! is read and dropped for a moment. Closing at once would make TCP throw away the last answer.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
+    io::{self, ErrorKind, Read},
+    net::{Shutdown, SocketAddr},
+    time::Duration,
+    vec,
+};
+
+use mio::{
+    Interest, Registry, Token,
+    event::{Event, Source},
+    net::{TcpListener, TcpStream, UnixListener, UnixStream},
+};
+use pilot_proto::Instant;
+use pilot_roles::role::{Closed, ConnId, Listener};
+
+use crate::{
+    dial::{Resolved, Resolver},
+    listen::{self, Place, UnixPlace},
+    mailbox::Mailbox,
+    queue::Queue,
+};
+
+/// Connections at a time; more wait in the kernel's backlog.
+const MAX_CONNECTIONS: usize = 65_536;
+/// Connections accepted from one listener in one turn.
+const ACCEPTS_PER_TURN: usize = 64;
+/// Bytes read from one connection in one turn.
+pub(crate) const READ_PER_TURN: usize = 65_536;
+/// Bytes written to one connection in one turn.
+const WRITE_PER_TURN: usize = 256 * 1024;
+/// Bytes that may wait for one connection. The role keeps far below by counting what was sent; this is the last resort.
+const MAX_QUEUED: usize = 64 << 20;
+/// How long one address may take to answer a dial, and a host name to resolve.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a closed connection may make no progress with what is still queued.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long what the other side still sends is read and dropped after the last byte.
+const LINGER: Duration = Duration::from_secs(1);
+/// Pause after accepting failed for want of descriptors or memory.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
+
+/// What the role must be told about a connection.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum News {
+    Opened {
+        conn: ConnId,
+        listener: Option<Listener>,
+        peer: Option<SocketAddr>,
+        local: Option<SocketAddr>,
+    },
+    /// The first bytes of the buffer lent to [`Streams::read_next`].
+    Bytes {
+        conn: ConnId,
+        len: usize,
+    },
+    Sent {
+        conn: ConnId,
+        bytes: usize,
+    },
+    Closed {
+        conn: ConnId,
+        reason: Closed,
+    },
+}
+
+enum Socket {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+}
+
+impl Socket {
+    fn source(&mut self) -> &mut dyn Source {
+        match self {
+            Socket::Tcp(socket) => socket,
+            Socket::Unix(socket) => socket,
+        }
+    }
+
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Socket::Tcp(socket) => socket.read(buffer),
+            Socket::Unix(socket) => socket.read(buffer),
+        }
+    }
+
+    fn write_from(&mut self, queue: &mut Queue) -> io::Result<usize> {
+        match self {
+            Socket::Tcp(socket) => queue.write_to(socket),
+            Socket::Unix(socket) => queue.write_to(socket),
+        }
+    }
+
+    fn finish(&mut self) -> io::Result<()> {
+        match self {
+            Socket::Tcp(socket) => socket.shutdown(Shutdown::Write),
+            Socket::Unix(socket) => socket.shutdown(Shutdown::Write),
+        }
+    }
+
+    fn addresses(&self) -> (Option<SocketAddr>, Option<SocketAddr>) {
+        let plain = |addr: SocketAddr| SocketAddr::new(addr.ip().to_canonical(), addr.port());
+        match self {
+            Socket::Tcp(socket) => (socket.peer_addr().ok().map(plain), socket.local_addr().ok().map(plain)),
+            Socket::Unix(_) => (None, None),
+        }
+    }
+}
+
+/// Where a connection is in its life.
+enum Stage {
+    /// Its host name is being resolved.
+    Resolving,
+    /// A TCP connection is on its way; the addresses to try after it.
+    Connecting { socket: TcpStream, rest: vec::IntoIter<SocketAddr> },
+    /// Bytes flow.
+    Open(Socket),
+    /// The role, or the other side, has closed it; the queue is still written. The role hears the end if it closed it.
+    Flushing { socket: Socket, role_waits: bool },
+    /// Everything is written and the role has heard the end.
+    Lingering(Socket),
+}
+
+struct Conn {
+    id: ConnId,
+    stage: Stage,
+    queue: Queue,
+    paused: bool,
+    readable: bool,
+    writable: bool,
+    in_reads: bool,
+    in_writes: bool,
+    deadline: Option<Instant>,
+}
+
+enum Acceptor {
+    Tcp(TcpListener),
+    Unix(#[expect(dead_code, reason = "removes the socket file when dropped")] UnixPlace, UnixListener),
+}
+
+struct Listening {
+    name: Listener,
+    acceptor: Acceptor,
+    ready: bool,
+    /// Not before this instant, after a failure.
+    paused_until: Option<Instant>,
+}
+
+/// All byte streams of one role.
+pub(crate) struct Streams {
+    registry: Registry,
+    mailbox: Mailbox,
+    resolver: Resolver,
+    conns: HashMap<Token, Conn>,
+    tokens: HashMap<ConnId, Token>,
+    listeners: BTreeMap<Token, Listening>,
+    next_token: usize,
+    next_accepted: u64,
+    reads: VecDeque<Token>,
+    writes: VecDeque<Token>,
+    deadlines: BTreeSet<(Instant, Token)>,
+    news: VecDeque<News>,
+}
+
+impl Streams {
+    /// Uses tokens from `first_token` upwards.
+    pub(crate) fn new(registry: Registry, mailbox: Mailbox, first_token: usize) -> Self {
+        Streams {
+            registry,
+            mailbox,
+            resolver: Resolver::default(),
+            conns: HashMap::new(),
+            tokens: HashMap::new(),
+            listeners: BTreeMap::new(),
+            next_token: first_token,
+            next_accepted: 0,
+            reads: VecDeque::new(),
+            writes: VecDeque::new(),
+            deadlines: BTreeSet::new(),
+            news: VecDeque::new(),
+        }
+    }
+
+    // ---- what the role wants ----
+
+    pub(crate) fn listen(&mut self, name: Listener, place: Place) -> Result<(), String> {
+        let mut acceptor = match place {
+            Place::Unix(path) => {
+                let (listener, place) = listen::bind_unix(&path)?;
+                Acceptor::Unix(place, UnixListener::from_std(listener))
+            }
+            Place::Tcp(addr) => {
+                Acceptor::Tcp(TcpListener::from_std(listen::bind_tcp(&addr).map_err(|e| e.to_string())?))
+            }
+            Place::Bound(listener) => Acceptor::Tcp(TcpListener::from_std(listener)),
+        };
+        let token = self.new_token();
+        let source: &mut dyn Source = match &mut acceptor {
+            Acceptor::Tcp(listener) => listener,
+            Acceptor::Unix(_, listener) => listener,
+        };
+        self.registry.register(source, token, Interest::READABLE).map_err(|e| e.to_string())?;
+        self.listeners.insert(token, Listening { name, acceptor, ready: true, paused_until: None });
+        Ok(())
+    }
+
+    pub(crate) fn connect(&mut self, id: ConnId, target: Option<&str>, now: Instant) {
+        if self.tokens.contains_key(&id) {
+            tracing::error!(conn = ?id, "a role dialled with an id that is in use");
+            return;
+        }
+        let token = self.new_token();
+        let resolved = match target {
+            Some(target) => self.resolver.resolve(target, token, &self.mailbox),
+            None => Err("nothing is configured to dial".to_owned()),
+        };
+        self.add(token, id);
+        match resolved {
+            Ok(Resolved::Now(addr)) => self.resolved(token, Ok(vec![addr]), now),
+            Ok(Resolved::Later) => self.set_deadline(token, Some(now + CONNECT_TIMEOUT)),
+            Err(words) => self.resolved(token, Err(words), now),
+        }
+    }
+
+    pub(crate) fn send(&mut self, id: ConnId, data: Vec<u8>) {
+        let Some((token, conn)) = self.by_id(id) else { return };
+        if matches!(conn.stage, Stage::Flushing { .. } | Stage::Lingering(_)) {
+            return;
+        }
+        conn.queue.push(data);
+        if conn.queue.len() > MAX_QUEUED {
+            self.fail(token, format!("more than {MAX_QUEUED} bytes are waiting to be sent"));
+        } else {
+            self.mark_write(token);
+        }
+    }
+
+    pub(crate) fn pause(&mut self, id: ConnId) {
+        if let Some((_, conn)) = self.by_id(id) {
+            conn.paused = true;
+        }
+    }
+
+    pub(crate) fn resume(&mut self, id: ConnId) {
+        if let Some((token, conn)) = self.by_id(id) {
+            conn.paused = false;
+            self.mark_read(token);
+        }
+    }
+
+    pub(crate) fn close(&mut self, id: ConnId, now: Instant) {
+        let Some((token, conn)) = self.by_id(id) else { return };
+        match std::mem::replace(&mut conn.stage, Stage::Resolving) {
+            Stage::Open(socket) => {
+                conn.stage = Stage::Flushing { socket, role_waits: true };
+                self.set_deadline(token, Some(now + FLUSH_TIMEOUT));
+                self.mark_write(token);
+            }
+            Stage::Resolving | Stage::Connecting { .. } => self.end(token, Closed::Eof),
+            stage @ (Stage::Flushing { .. } | Stage::Lingering(_)) => conn.stage = stage,
+        }
+    }
+
+    // ---- what the operating system says ----
+
+    /// Takes note of an event; false if the token is not one of these.
+    pub(crate) fn ready(&mut self, event: &Event, now: Instant) -> bool {
+        let token = event.token();
+        if let Some(listening) = self.listeners.get_mut(&token) {
+            listening.ready = true;
+            return true;
+        }
+        let Some(conn) = self.conns.get_mut(&token) else { return false };
+        conn.readable |= event.is_readable() || event.is_read_closed() || event.is_error();
+        conn.writable |= event.is_writable() || event.is_write_closed() || event.is_error();
+        if matches!(conn.stage, Stage::Connecting { .. }) {
+            self.connecting(token, now);
+        } else {
+            self.mark_read(token);
+            self.mark_write(token);
+        }
+        true
+    }
+
+    /// The resolver's answer for the connection with this token.
+    pub(crate) fn resolved(&mut self, token: Token, result: Result<Vec<SocketAddr>, String>, now: Instant) {
+        match result {
+            Ok(addrs) => self.dial_next(token, addrs.into_iter(), "the name has no address".to_owned(), now),
+            Err(words) => self.fail(token, words),
+        }
+    }
+
+    /// Does what the passing of time asks for.
+    pub(crate) fn expire(&mut self, now: Instant) {
+        while let Some((_, token)) = self.deadlines.first().copied().filter(|(at, _)| *at <= now) {
+            self.set_deadline(token, None);
+            let Some(conn) = self.conns.get_mut(&token) else { continue };
+            match std::mem::replace(&mut conn.stage, Stage::Resolving) {
+                Stage::Connecting { rest, .. } => {
+                    self.dial_next(token, rest, "no answer within 10 s".to_owned(), now);
+                }
+                Stage::Resolving => self.fail(token, "the name server did not answer within 10 s".to_owned()),
+                Stage::Flushing { .. } => self.fail(token, "the other side stopped reading".to_owned()),
+                Stage::Lingering(_) => self.forget(token),
+                Stage::Open(socket) => conn.stage = Stage::Open(socket),
+            }
+        }
+    }
+
+    /// When [`Streams::expire`] or accepting has something to do.
+    pub(crate) fn next_deadline(&self) -> Option<Instant> {
+        let paused = self.listeners.values().filter_map(|listening| listening.paused_until).min();
+        pilot_proto::time::earliest(self.deadlines.first().map(|(at, _)| *at), paused)
+    }
+
+    // ---- the work of a turn ----
+
+    /// Whether a turn would find work without waiting for the operating system.
+    pub(crate) fn has_work(&self) -> bool {
+        !(self.reads.is_empty() && self.writes.is_empty() && self.news.is_empty())
+            || self.listeners.values().any(|l| l.ready && l.paused_until.is_none())
+    }
+
+    pub(crate) fn next_news(&mut self) -> Option<News> {
+        self.news.pop_front()
+    }
+
+    /// Accepts what waits, within the bounds of a turn. Returns how many.
+    pub(crate) fn accept(&mut self, now: Instant) -> usize {
+        let mut accepted = 0;
+        let tokens: Vec<Token> = self.listeners.keys().copied().collect();
+        for token in tokens {
+            for _ in 0..ACCEPTS_PER_TURN {
+                let full = self.conns.len() >= MAX_CONNECTIONS;
+                let Some(listening) = self.listeners.get_mut(&token) else { break };
+                listening.paused_until = listening.paused_until.filter(|until| *until > now);
+                if !listening.ready || listening.paused_until.is_some() {
+                    break;
+                }
+                let socket = match &listening.acceptor {
+                    _ if full => Err(io::Error::other(format!("{MAX_CONNECTIONS} connections are open"))),
+                    Acceptor::Tcp(listener) => listener.accept().map(|(socket, _)| Socket::Tcp(socket)),
+                    Acceptor::Unix(_, listener) => listener.accept().map(|(socket, _)| Socket::Unix(socket)),
+                };
+                let name = listening.name;
+                match socket {
+                    Ok(socket) => {
+                        accepted += 1;
+                        self.accepted(name, socket);
+                    }
+                    Err(e) if e.kind() == ErrorKind::WouldBlock => {
+                        listening.ready = false;
+                        break;
+                    }
+                    // The caller has gone already.
+                    Err(e) if matches!(e.kind(), ErrorKind::ConnectionAborted | ErrorKind::Interrupted) => {}
+                    Err(error) => {
+                        listening.paused_until = Some(now + ACCEPT_PAUSE);
+                        tracing::warn!(listener = ?name, %error, "cannot accept a connection");
+                        break;
+                    }
+                }
+            }
+        }
+        accepted
+    }
+
+    /// How many connections wait to be read, and to be written: the length of a fair round.
+    pub(crate) fn waiting(&self) -> (usize, usize) {
+        (self.reads.len(), self.writes.len())
+    }
+
+    /// Reads once from the next connection that has something. Call once per waiting connection; news may follow.
+    pub(crate) fn read_next(&mut self, buffer: &mut [u8], now: Instant) -> Option<News> {
+        let token = self.reads.pop_front()?;
+        let conn = self.conns.get_mut(&token)?;
+        conn.in_reads = false;
+        let socket = match &mut conn.stage {
+            Stage::Open(socket) if !conn.paused => socket,
+            Stage::Flushing { socket, .. } | Stage::Lingering(socket) => socket,
+            _ => return None,
+        };
+        let result = socket.read(buffer);
+        match result {
+            Ok(0) => self.end_of_input(token, now),
+            Ok(len) => {
+                let (conn_id, open) = (conn.id, matches!(conn.stage, Stage::Open(_)));
+                self.mark_read(token);
+                return open.then_some(News::Bytes { conn: conn_id, len });
+            }
+            Err(e) if e.kind() == ErrorKind::WouldBlock => conn.readable = false,
+            Err(e) if e.kind() == ErrorKind::Interrupted => self.mark_read(token),
+            Err(e) => self.fail(token, e.to_string()),
+        }
+        None
+    }
+
+    /// Writes to the next connection that has something queued, and ends it if that was the last.
+    pub(crate) fn write_next(&mut self, now: Instant) {
+        let Some(token) = self.writes.pop_front() else { return };
+        let Some(conn) = self.conns.get_mut(&token) else { return };
+        conn.in_writes = false;
+        let (Stage::Open(socket) | Stage::Flushing { socket, .. }) = &mut conn.stage else { return };
+        let mut sent = 0;
+        let failure = loop {
+            if conn.queue.is_empty() || sent >= WRITE_PER_TURN {
+                break None;
+            }
+            match socket.write_from(&mut conn.queue) {
+                Ok(n) => sent += n,
+                Err(e) if e.kind() == ErrorKind::Interrupted => {}
+                Err(e) if e.kind() == ErrorKind::WouldBlock => {
+                    conn.writable = false;
+                    break None;
+                }
+                Err(e) => break Some(e),
+            }
+        };
+        if let Some(e) = failure {
+            self.fail(token, e.to_string());
+            return;
+        }
+        let (id, empty) = (conn.id, conn.queue.is_empty());
+        match &conn.stage {
+            Stage::Open(_) if sent > 0 => self.news.push_back(News::Sent { conn: id, bytes: sent }),
+            Stage::Flushing { .. } if empty => return self.flushed(token, now),
+            Stage::Flushing { .. } if sent > 0 => self.set_deadline(token, Some(now + FLUSH_TIMEOUT)),
+            _ => {}
+        }
+        self.mark_write(token);
+    }
+
+    /// Stops accepting, closes everything gently; true when nothing is left to write.
+    pub(crate) fn finish(&mut self, now: Instant) -> bool {
+        self.listeners.clear();
+        let ids: Vec<ConnId> = self.tokens.keys().copied().collect();
+        for id in ids {
+            self.close(id, now);
+        }
+        for _ in 0..self.writes.len() {
+            self.write_next(now);
+        }
+        self.conns.values().all(|conn| matches!(conn.stage, Stage::Lingering(_)))
+    }
+
+    // ---- transitions ----
+
+    fn accepted(&mut self, listener: Listener, mut socket: Socket) {
+        let token = self.new_token();
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        if let Err(error) = self.registry.register(socket.source(), token, interest) {
+            tracing::warn!(%error, "cannot watch an accepted connection");
+            return;
+        }
+        let id = ConnId::Accepted(self.next_accepted);
+        self.next_accepted += 1;
+        self.add(token, id);
+        self.open(token, socket, Some(listener));
+    }
+
+    fn open(&mut self, token: Token, socket: Socket, listener: Option<Listener>) {
+        let Some(conn) = self.conns.get_mut(&token) else { return };
+        if let Socket::Tcp(socket) = &socket {
+            // Requests and answers are small and whole; waiting to fill a segment only adds delay.
+            let _ = socket.set_nodelay(true);
+        }
+        let (peer, local) = socket.addresses();
+        let id = conn.id;
+        conn.stage = Stage::Open(socket);
+        (conn.readable, conn.writable) = (true, true);
+        self.set_deadline(token, None);
+        self.news.push_back(News::Opened { conn: id, listener, peer, local });
+        self.mark_read(token);
+        self.mark_write(token);
+    }
+
+    fn dial_next(
+        &mut self,
+        token: Token,
+        mut rest: vec::IntoIter<SocketAddr>,
+        mut words: String,
+        now: Instant,
+    ) {
+        let Some(conn) = self.conns.get_mut(&token) else { return };
+        for addr in rest.by_ref() {
+            let dialled = TcpStream::connect(addr).and_then(|mut socket| {
+                self.registry.register(&mut socket, token, Interest::READABLE | Interest::WRITABLE)?;
+                Ok(socket)
+            });
+            match dialled {
+                Ok(socket) => {
+                    conn.stage = Stage::Connecting { socket, rest };
+                    self.set_deadline(token, Some(now + CONNECT_TIMEOUT));
+                    return;
+                }
+                Err(e) => words = format!("{addr}: {e}"),
+            }
+        }
+        self.fail(token, words);
+    }
+
+    fn connecting(&mut self, token: Token, now: Instant) {
+        let Some(conn) = self.conns.get_mut(&token) else { return };
+        let (socket, rest) = match std::mem::replace(&mut conn.stage, Stage::Resolving) {
+            Stage::Connecting { socket, rest } => (socket, rest),
+            other => {
+                conn.stage = other;
+                return;
+            }
+        };
+        let outcome = match socket.take_error() {
+            Ok(Some(e)) | Err(e) => Err(e),
+            Ok(None) => socket.peer_addr().map(|_| ()),
+        };
+        match outcome {
+            Ok(()) => self.open(token, Socket::Tcp(socket), None),
+            Err(e) if e.kind() == ErrorKind::NotConnected => conn.stage = Stage::Connecting { socket, rest },
+            Err(e) => self.dial_next(token, rest, e.to_string(), now),
+        }
+    }
+
+    /// The other side sends no more.
+    fn end_of_input(&mut self, token: Token, now: Instant) {
+        let Some(conn) = self.conns.get_mut(&token) else { return };
+        conn.readable = false;
+        match std::mem::replace(&mut conn.stage, Stage::Resolving) {
+            Stage::Open(socket) => {
+                // It may still read: what the role has queued is for it.
+                let id = conn.id;
+                conn.stage = Stage::Flushing { socket, role_waits: false };
+                self.tokens.remove(&id);
+                self.news.push_back(News::Closed { conn: id, reason: Closed::Eof });
+                self.set_deadline(token, Some(now + FLUSH_TIMEOUT));
+                self.mark_write(token);
+            }
+            Stage::Lingering(_) => self.forget(token),
+            stage => conn.stage = stage,
+        }
+    }
+
+    /// The last byte is written.
+    fn flushed(&mut self, token: Token, now: Instant) {
+        let Some(conn) = self.conns.get_mut(&token) else { return };
+        match std::mem::replace(&mut conn.stage, Stage::Resolving) {
+            Stage::Flushing { mut socket, role_waits: true } => {
+                let _ = socket.finish();
+                let id = conn.id;
+                conn.stage = Stage::Lingering(socket);
+                self.tokens.remove(&id);
+                self.news.push_back(News::Closed { conn: id, reason: Closed::Eof });
+                self.set_deadline(token, Some(now + LINGER));
+                self.mark_read(token);
+            }
+            // The other side has sent its last byte too.
+            Stage::Flushing { role_waits: false, .. } => self.forget(token),
+            stage => conn.stage = stage,
+        }
+    }
+
+    fn fail(&mut self, token: Token, words: String) {
+        self.end(token, Closed::Failed(words));
+    }
+
+    /// Drops a connection and tells the role, unless it knows.
+    fn end(&mut self, token: Token, reason: Closed) {
+        let Some(id) = self.conns.get(&token).map(|conn| conn.id) else { return };
+        if self.tokens.remove(&id).is_some() {
+            self.news.push_back(News::Closed { conn: id, reason });
+        }
+        self.forget(token);
+    }
+
+    /// Drops a connection; closing the descriptor also takes it off the loop.
+    fn forget(&mut self, token: Token) {
+        self.set_deadline(token, None);
+        self.conns.remove(&token);
+    }
+
+    // ---- bookkeeping ----
+
+    fn new_token(&mut self) -> Token {
+        let token = Token(self.next_token);
+        self.next_token += 1;
+        token
+    }
+
+    fn add(&mut self, token: Token, id: ConnId) {
+        let conn = Conn {
+            id,
+            stage: Stage::Resolving,
+            queue: Queue::default(),
+            paused: false,
+            readable: false,
+            writable: false,
+            in_reads: false,
+            in_writes: false,
+            deadline: None,
+        };
+        self.conns.insert(token, conn);
+        self.tokens.insert(id, token);
+    }
+
+    fn by_id(&mut self, id: ConnId) -> Option<(Token, &mut Conn)> {
+        let token = *self.tokens.get(&id)?;
+        self.conns.get_mut(&token).map(|conn| (token, conn))
+    }
+
+    fn mark_read(&mut self, token: Token) {
+        let Some(conn) = self.conns.get_mut(&token) else { return };
+        let wanted = match conn.stage {
+            Stage::Open(_) => !conn.paused,
+            Stage::Lingering(_) => true,
+            // After the role's Close its input is dropped only once everything is written.
+            Stage::Flushing { .. } | Stage::Resolving | Stage::Connecting { .. } => false,
+        };
+        if wanted && conn.readable && !conn.in_reads {
+            conn.in_reads = true;
+            self.reads.push_back(token);
+        }
+    }
+
+    fn mark_write(&mut self, token: Token) {
+        let Some(conn) = self.conns.get_mut(&token) else { return };
+        let wanted = match conn.stage {
+            Stage::Open(_) => !conn.queue.is_empty(),
+            Stage::Flushing { .. } => true,
+            Stage::Resolving | Stage::Connecting { .. } | Stage::Lingering(_) => false,
+        };
+        if wanted && conn.writable && !conn.in_writes {
+            conn.in_writes = true;
+            self.writes.push_back(token);
+        }
+    }
+
+    fn set_deadline(&mut self, token: Token, at: Option<Instant>) {
+        let Some(conn) = self.conns.get_mut(&token) else { return };
+        if let Some(old) = std::mem::replace(&mut conn.deadline, at) {
+            self.deadlines.remove(&(old, token));
+        }
+        if let Some(at) = at {
+            self.deadlines.insert((at, token));
+        }
+    }
+}

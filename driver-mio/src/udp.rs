@@ -1,0 +1,190 @@
+//! The role's UDP socket: receives in batches, splits what the kernel merged, sends through the [`Outbox`].
+
+use std::{
+    io::{self, IoSliceMut},
+    net::{IpAddr, SocketAddr},
+};
+
+use mio::{Interest, Registry, Token};
+use pilot_proto::Transmit;
+use quinn_udp::{BATCH_SIZE, RecvMeta, UdpSockRef, UdpSocketState};
+
+use crate::outbox::{Kernel, Outbox, Polled};
+
+/// Bytes of socket buffer asked for in each direction: at 1 Gbit/s, 64 ms of a busy process.
+const SOCKET_BUFFER: usize = 8 << 20;
+
+/// Room for the largest datagram, or for the largest run of datagrams the kernel merges.
+const SLOT: usize = 65_536;
+
+/// A bound socket on the event loop.
+pub(crate) struct UdpPort {
+    wire: Wire,
+    outbox: Outbox,
+    slots: Vec<u8>,
+    metas: [RecvMeta; BATCH_SIZE],
+    /// Filled slots of `metas`, and where in them reading goes on.
+    filled: usize,
+    slot: usize,
+    offset: usize,
+    readable: bool,
+}
+
+/// The socket as the kernel side of the outbox.
+struct Wire {
+    socket: mio::net::UdpSocket,
+    state: UdpSocketState,
+    local: SocketAddr,
+}
+
+impl Kernel for Wire {
+    fn send(&mut self, to: SocketAddr, bytes: &[u8], segment: Option<usize>) -> io::Result<()> {
+        let destination = match (self.local, to.ip()) {
+            (SocketAddr::V6(_), IpAddr::V4(ip)) => SocketAddr::new(ip.to_ipv6_mapped().into(), to.port()),
+            _ => to,
+        };
+        let transmit = quinn_udp::Transmit {
+            destination,
+            ecn: None,
+            contents: bytes,
+            segment_size: segment,
+            src_ip: None,
+        };
+        let (socket, state) = (&self.socket, &self.state);
+        socket.try_io(|| state.try_send(UdpSockRef::from(socket), &transmit))
+    }
+
+    fn max_segments(&self) -> usize {
+        self.state.max_gso_segments()
+    }
+}
+
+impl UdpPort {
+    /// Puts a bound socket on the loop.
+    pub(crate) fn new(socket: std::net::UdpSocket, registry: &Registry, token: Token) -> io::Result<Self> {
+        let local = socket.local_addr()?;
+        let state = UdpSocketState::new(UdpSockRef::from(&socket))?;
+        allow_fragments(&socket, local);
+        grow_buffers(&socket, &state);
+        let mut socket = mio::net::UdpSocket::from_std(socket);
+        registry.register(&mut socket, token, Interest::READABLE | Interest::WRITABLE)?;
+        Ok(UdpPort {
+            wire: Wire { socket, state, local },
+            outbox: Outbox::new(),
+            slots: vec![0; SLOT * BATCH_SIZE],
+            metas: [RecvMeta::default(); BATCH_SIZE],
+            filled: 0,
+            slot: 0,
+            offset: 0,
+            readable: true,
+        })
+    }
+
+    pub(crate) fn local_addr(&self) -> SocketAddr {
+        self.wire.local
+    }
+
+    /// The loop saw the socket become ready.
+    pub(crate) fn ready(&mut self, readable: bool, writable: bool) {
+        self.readable |= readable;
+        if writable {
+            self.outbox.writable(&mut self.wire);
+        }
+    }
+
+    /// Whether datagrams may be waiting.
+    pub(crate) fn has_input(&self) -> bool {
+        self.readable || self.slot < self.filled
+    }
+
+    /// Whether the kernel refused a datagram that waits for room.
+    pub(crate) fn is_full(&self) -> bool {
+        self.outbox.is_full()
+    }
+
+    /// The next datagram received and who sent it.
+    pub(crate) fn receive(&mut self) -> Option<(SocketAddr, &mut [u8])> {
+        loop {
+            if self.slot >= self.filled && !self.fill() {
+                return None;
+            }
+            let meta = self.metas.get(self.slot)?;
+            if self.offset >= meta.len {
+                (self.slot, self.offset) = (self.slot + 1, 0);
+                continue;
+            }
+            let from = SocketAddr::new(meta.addr.ip().to_canonical(), meta.addr.port());
+            let start = self.slot * SLOT + self.offset;
+            let len = meta.stride.clamp(1, SLOT).min(meta.len - self.offset);
+            self.offset += len;
+            return self.slots.get_mut(start..start + len).map(|data| (from, data));
+        }
+    }
+
+    /// Takes the next batch from the kernel; false if there is none.
+    fn fill(&mut self) -> bool {
+        (self.filled, self.slot, self.offset) = (0, 0, 0);
+        if !self.readable {
+            return false;
+        }
+        let mut rest = self.slots.chunks_mut(SLOT);
+        let mut slots: [IoSliceMut<'_>; BATCH_SIZE] =
+            std::array::from_fn(|_| IoSliceMut::new(rest.next().unwrap_or_default()));
+        let Wire { socket, state, .. } = &self.wire;
+        match socket.try_io(|| state.recv(UdpSockRef::from(socket), &mut slots, &mut self.metas)) {
+            Ok(filled) => self.filled = filled.min(BATCH_SIZE),
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => self.readable = false,
+            // An error reported by an earlier send; the next turn reads on.
+            Err(e) => tracing::debug!(error = %e, "udp receive failed"),
+        }
+        self.filled > 0
+    }
+
+    /// Lets the role write its next datagrams.
+    pub(crate) fn transmit(&mut self, role: impl FnOnce(&mut [u8]) -> Option<Transmit>) -> Polled {
+        self.outbox.poll(&mut self.wire, role)
+    }
+
+    /// Hands what is staged to the kernel.
+    pub(crate) fn flush(&mut self) {
+        self.outbox.flush(&mut self.wire);
+        if let Some(error) = self.outbox.last_error.take() {
+            // One line per turn at most, however many were lost in it.
+            tracing::debug!(lost = self.outbox.lost, %error, "datagrams could not be sent");
+        }
+    }
+}
+
+/// quinn-udp forbids IP fragments, which QUIC wants. Old peers send and a beacon relays datagrams above the MTU, so here
+/// the kernel's default (fragment where the path needs it) is put back.
+fn allow_fragments(socket: &std::net::UdpSocket, local: SocketAddr) {
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::net::sockopt;
+        let mut result = sockopt::set_ip_mtu_discover(socket, sockopt::Ipv4PathMtuDiscovery::WANT);
+        if local.is_ipv6() {
+            result = result.and(sockopt::set_ipv6_mtu_discover(socket, sockopt::Ipv6PathMtuDiscovery::WANT));
+        }
+        if let Err(error) = result {
+            tracing::debug!(%error, "IP fragments stay forbidden on the udp socket");
+        }
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = (socket, local);
+}
+
+fn grow_buffers(socket: &std::net::UdpSocket, state: &UdpSocketState) {
+    let socket = || UdpSockRef::from(socket);
+    let _ = state.set_recv_buffer_size(socket(), SOCKET_BUFFER);
+    let _ = state.set_send_buffer_size(socket(), SOCKET_BUFFER);
+    let (receive, send) =
+        (state.recv_buffer_size(socket()).unwrap_or(0), state.send_buffer_size(socket()).unwrap_or(0));
+    tracing::debug!(
+        wanted = SOCKET_BUFFER,
+        receive,
+        send,
+        gso = state.max_gso_segments(),
+        gro = state.gro_segments(),
+        "udp socket buffers"
+    );
+}

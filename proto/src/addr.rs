@@ -1,4 +1,4 @@
-//! Addresses: 16-bit network, 32-bit node, 16-bit port, in binary and text (`spec/01-wire.md`, addresses).
+//! Addresses: 16-bit network, 32-bit node, 16-bit port, in binary and text (`spec/addressing.md`).
 
 use core::fmt;
 use core::str::FromStr;

@@ -1,4 +1,4 @@
-//! Well-known ports and the port ranges (`spec/01-wire.md`, ports).
+//! Well-known ports and the port ranges (`spec/addressing.md`).
 
 use core::ops::RangeInclusive;
 

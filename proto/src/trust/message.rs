@@ -1,7 +1,7 @@
 //! The message of port 444: one JSON object, parsed and written without a heap.
 //!
 //! One message travels on one stream; the answer is a message on a stream the other way. Seven keys, all always
-//! written, in a fixed order; the signature covers the two node ids only (`spec/trust.md`, TRU-2 to TRU-4).
+//! written, in a fixed order; the signature covers the two node ids only (`spec/trust.md`, TRU-2 to TRU-5).
 
 use core::fmt::{self, Write};
 

@@ -1,4 +1,4 @@
-//! Beacon messages: address discovery, hole punching, relay, gossip (`spec/03-beacon-nat.md`, messages).
+//! Beacon messages: address discovery, hole punching, relay, gossip (`spec/nat.md`).
 //!
 //! All are unauthenticated. Bytes after the fields of a message are ignored.
 

@@ -1,4 +1,4 @@
-//! Tunnel datagrams: what one UDP datagram on the tunnel socket is (`spec/02-tunnel.md`, frames).
+//! Tunnel datagrams: what one UDP datagram on the tunnel socket is (`spec/tunnel.md`).
 //!
 //! A first byte below `0x10` is a beacon message, anything else must begin with one of five magics.
 

@@ -1,4 +1,4 @@
-//! The packet: a 34-byte header with a checksum over header and payload (`spec/01-wire.md`, packet header).
+//! The packet: a 34-byte header with a checksum over header and payload (`spec/packet.md`).
 
 use core::fmt;
 use core::ops::{BitOr, BitOrAssign, Range};

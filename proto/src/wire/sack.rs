@@ -1,4 +1,4 @@
-//! The list of received ranges that an ACK may carry as its payload (`spec/01-wire.md`, SACK).
+//! The list of received ranges that an ACK may carry as its payload (`spec/stream.md`, STR-12).
 //!
 //! It is told from user data only by how it looks, so both sides need care: the sender keeps data from looking like
 //! a list ([`must_split`]), the receiver believes a list only if it makes sense here ([`Sack::parse_strict`]).

@@ -1,3 +1,142 @@
-//! Checks Pilot implementations against each other.
+//! `pilot-conformance`: runs Pilot programs of several origins against each other on this machine.
+//!
+//! ```text
+//! cargo run -p pilot-conformance -- interop    every pair of {ours, 1.7.2, 1.18.0}, and the released
+//!                                              pilotctl 1.7.2 against our daemon
+//! cargo run -p pilot-conformance -- faults     restarts, cut paths, crashes and idle cost, in seconds
+//! ```
+//!
+//! The released programs come from their wheels on the package index. Nothing here knows our internals: only
+//! programs, flags, sockets, files and JSON. Everything runs in namespaces of its own where the kernel allows it
+//! (see [`isolate`]), so no packet leaves the machine and nothing survives the run.
 
-fn main() {}
+mod ctl_compat;
+mod faults;
+mod isolate;
+mod matrix;
+mod node;
+mod process;
+mod programs;
+mod report;
+mod steps;
+mod topology;
+mod wheels;
+
+use process::Session;
+use report::Report;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+const USAGE: &str = "\
+usage: pilot-conformance <interop|faults> [options]
+
+  interop          every ordered pair of {ours, 1.7.2, 1.18.0}; then pilotctl 1.7.2 against our daemon
+  faults           restarts, a cut path, first contact, crashes and idle cost
+
+  --only NAME      one part only: a pair (ours-1.7.2), 'ctl', or a fault (restart, path, contact, crash, idle)
+  --work DIR       scratch directory (default: a new one, removed after a run without failures)
+  --wheels DIR     where downloaded wheels are kept (default: target/conformance/wheels)
+  --bin DIR        our programs (default: built with cargo, else beside this program)
+  --json           machine-readable report on stdout
+";
+
+/// What the command line asked for.
+#[derive(Debug, Clone)]
+struct Options {
+    command: String,
+    only: Option<String>,
+    work: Option<PathBuf>,
+    wheels: Option<PathBuf>,
+    bin: Option<PathBuf>,
+    json: bool,
+}
+
+fn parse(mut args: impl Iterator<Item = String>) -> Result<Options, String> {
+    let command = args.next().ok_or("missing command: expected interop or faults")?;
+    if command != "interop" && command != "faults" {
+        return Err(format!("unknown command {command:?}: expected interop or faults"));
+    }
+    let mut options = Options { command, only: None, work: None, wheels: None, bin: None, json: false };
+    while let Some(flag) = args.next() {
+        let mut value = || args.next().ok_or(format!("{flag} needs a value"));
+        match flag.as_str() {
+            "--only" => options.only = Some(value()?),
+            "--work" => options.work = Some(value()?.into()),
+            "--wheels" => options.wheels = Some(value()?.into()),
+            "--bin" => options.bin = Some(value()?.into()),
+            "--json" => options.json = true,
+            _ => return Err(format!("unknown option {flag:?}")),
+        }
+    }
+    Ok(options)
+}
+
+fn main() -> ExitCode {
+    let options = match parse(std::env::args().skip(1)) {
+        Ok(options) => options,
+        Err(why) => {
+            eprintln!("{why}\n\n{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    match run(options) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(why) => {
+            eprintln!("pilot-conformance: {why}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// True when nothing of ours failed.
+fn run(mut options: Options) -> Result<bool, String> {
+    if !isolate::is_inside() {
+        // Fetching and building need the world outside; running needs to be shut off from it.
+        let catalogue = programs::Catalogue::prepare(options.bin.take(), options.wheels.take())?;
+        let keep = options.work.is_some();
+        let work = options.work.take().unwrap_or_else(|| {
+            std::env::temp_dir().join(format!("pilot-conformance-{}", std::process::id()))
+        });
+        std::fs::create_dir_all(&work).map_err(|e| format!("{}: {e}", work.display()))?;
+        let work = work.canonicalize().map_err(|e| format!("{}: {e}", work.display()))?;
+        let mut args = vec![options.command.clone(), "--work".into(), work.display().to_string()];
+        if let Some(only) = &options.only {
+            args.extend(["--only".into(), only.clone()]);
+        }
+        if options.json {
+            args.push("--json".into());
+        }
+        let passed = isolate::run(&args, &catalogue)?;
+        if passed && !keep {
+            std::fs::remove_dir_all(&work).map_err(|e| format!("{}: {e}", work.display()))?;
+        } else {
+            eprintln!("logs: {}", work.display());
+        }
+        return Ok(passed);
+    }
+    let catalogue = programs::Catalogue::from_environment()?;
+    let work = options.work.ok_or("--work is missing")?;
+    let only = options.only.as_deref();
+    let mut reports: Vec<Report> = Vec::new();
+    let limit = Duration::from_secs(if options.command == "faults" { 480 } else { 360 });
+    let session = Session::new(work, limit)?;
+    if options.command == "faults" {
+        reports.push(faults::run(&session, &catalogue, only)?);
+    } else {
+        if only != Some("ctl") {
+            reports.push(matrix::run(&session, &catalogue, only)?);
+        }
+        if only.is_none_or(|only| only == "ctl") {
+            reports.push(ctl_compat::run(&session, &catalogue)?);
+        }
+    }
+    if options.json {
+        println!("{}", report::to_json(&reports));
+    } else {
+        reports.iter().for_each(|report| print!("{}", report.to_text()));
+    }
+    session.check()?;
+    Ok(reports.iter().all(|report| report.failures() == 0))
+}

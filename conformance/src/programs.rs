@@ -1,0 +1,118 @@
+//! The programs under test, by origin: ours and the released ones.
+
+use crate::wheels;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Where a program comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Flavour {
+    /// This workspace.
+    Ours,
+    /// Release 1.7.2: the April 2026 line, the oldest in the field.
+    April,
+    /// Release 1.18.0: the newest.
+    Newest,
+}
+
+impl Flavour {
+    pub(crate) const ALL: [Flavour; 3] = [Flavour::Ours, Flavour::April, Flavour::Newest];
+
+    /// The name in reports and in `--only`.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Flavour::Ours => "ours",
+            Flavour::April => "1.7.2",
+            Flavour::Newest => "1.18.0",
+        }
+    }
+}
+
+/// One directory of programs for each origin.
+#[derive(Debug)]
+pub(crate) struct Catalogue {
+    ours: PathBuf,
+    april: PathBuf,
+    newest: PathBuf,
+}
+
+impl Catalogue {
+    /// Builds ours, fetches the released ones.
+    pub(crate) fn prepare(bin: Option<PathBuf>, wheels: Option<PathBuf>) -> Result<Catalogue, String> {
+        let own = std::env::current_exe().map_err(|e| format!("own path: {e}"))?;
+        let beside = own.parent().ok_or("own path has no directory")?;
+        let ours = match bin {
+            Some(bin) => bin,
+            None => {
+                build(beside)?;
+                beside.to_path_buf()
+            }
+        };
+        for program in ["rendezvous", "pilot-daemon", "pilotctl"] {
+            if !ours.join(program).is_file() {
+                return Err(format!("{program} is not in {}", ours.display()));
+            }
+        }
+        let wheels = wheels.unwrap_or_else(|| beside.parent().unwrap_or(beside).join("conformance/wheels"));
+        let released = |flavour: Flavour| {
+            let bin = wheels::programs_of(flavour.name(), &wheels)?;
+            bin.canonicalize().map_err(|e| format!("{}: {e}", bin.display()))
+        };
+        let ours = ours.canonicalize().map_err(|e| format!("{}: {e}", ours.display()))?;
+        Ok(Catalogue { ours, april: released(Flavour::April)?, newest: released(Flavour::Newest)? })
+    }
+
+    fn directory(&self, flavour: Flavour) -> &Path {
+        match flavour {
+            Flavour::Ours => &self.ours,
+            Flavour::April => &self.april,
+            Flavour::Newest => &self.newest,
+        }
+    }
+
+    pub(crate) fn daemon(&self, flavour: Flavour) -> PathBuf {
+        self.directory(flavour).join("pilot-daemon")
+    }
+
+    pub(crate) fn pilotctl(&self, flavour: Flavour) -> PathBuf {
+        self.directory(flavour).join("pilotctl")
+    }
+
+    pub(crate) fn rendezvous(&self) -> PathBuf {
+        self.ours.join("rendezvous")
+    }
+
+    /// How the isolated half of the run learns the directories.
+    pub(crate) fn to_environment(&self) -> Vec<(String, PathBuf)> {
+        let pair = |flavour: Flavour| (variable(flavour), self.directory(flavour).to_path_buf());
+        Flavour::ALL.map(pair).to_vec()
+    }
+
+    pub(crate) fn from_environment() -> Result<Catalogue, String> {
+        let read = |flavour: Flavour| {
+            let name = variable(flavour);
+            std::env::var_os(&name).map(PathBuf::from).ok_or(format!("{name} is not set"))
+        };
+        Ok(Catalogue {
+            ours: read(Flavour::Ours)?,
+            april: read(Flavour::April)?,
+            newest: read(Flavour::Newest)?,
+        })
+    }
+}
+
+fn variable(flavour: Flavour) -> String {
+    format!("PILOT_CONFORMANCE_BIN_{}", flavour.name().replace('.', "_").to_uppercase())
+}
+
+/// Builds our programs in the profile this program was built in, when cargo started it.
+fn build(beside: &Path) -> Result<(), String> {
+    let Some(cargo) = std::env::var_os("CARGO") else { return Ok(()) };
+    let mut command = Command::new(cargo);
+    command.args(["build", "--quiet", "-p", "pilot-mio", "-p", "pilotctl", "--bins"]);
+    if beside.ends_with("release") {
+        command.arg("--release");
+    }
+    let status = command.status().map_err(|e| format!("cargo build: {e}"))?;
+    if status.success() { Ok(()) } else { Err(format!("cargo build: {status}")) }
+}

@@ -1,6 +1,6 @@
 //! What two agents do with each other: one function a step, from client `a` to target `b`.
 
-use crate::node::Node;
+use crate::node::{COMMAND, Node};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -45,10 +45,16 @@ fn register(a: &Node<'_>, b: &Node<'_>) -> Outcome {
 
 /// Each asks the other; both end up trusting.
 pub(crate) fn trust(a: &Node<'_>, b: &Node<'_>) -> Outcome {
+    let ask = |asker: &Node<'_>, target: &Node<'_>| {
+        asker.ctl_start(&["handshake", &target.id.to_string(), "conformance"])
+    };
+    // At the same moment: a released daemon that knows where the other is, but not that it is trusted, dials it for
+    // half a minute before it asks through the registry.
+    let asked = [ask(a, b)?, ask(b, a)?];
     let mut notes = Vec::new();
-    for (asker, target) in [(a, b), (b, a)] {
-        // The second request may find the first one waiting, or trust already there: only the result counts.
-        if let Err(why) = asker.ctl(&["handshake", &target.id.to_string(), "conformance"]) {
+    for (asker, process) in [a, b].into_iter().zip(asked) {
+        // A request may find the other's waiting, or trust already there: only the result counts.
+        if let Err(why) = asker.ctl_end("handshake", process, COMMAND) {
             notes.push(why);
         }
     }

@@ -9,7 +9,6 @@
 //! The router is this process's own network namespace; each agent has one beneath it. A cut is a routing rule that
 //! drops silently, as a firewall or a dead mapping does; the rendezvous stays reachable for both.
 
-use crate::isolate;
 use crate::process::{Session, tail};
 use std::ffi::OsStr;
 use std::net::Ipv4Addr;
@@ -58,11 +57,8 @@ pub(crate) struct Routed {
 }
 
 impl Routed {
-    /// Builds the namespaces; they vanish with the run.
+    /// Builds the namespaces, which takes an isolated run; they vanish with it.
     pub(crate) fn build(session: &Session) -> Result<Routed, String> {
-        if !isolate::is_isolated() {
-            return Err("needs namespaces (unshare and ip)".into());
-        }
         let routed = Routed { router: Place::ROUTER, a: Place::A, b: Place::B };
         ip(session, &format!("addr add {}/32 dev lo", routed.router.address))?;
         std::fs::write("/proc/sys/net/ipv4/ip_forward", "1").map_err(|e| format!("ip_forward: {e}"))?;
@@ -74,7 +70,7 @@ impl Routed {
             ip(session, &format!("link set to-{name} up"))?;
             ip(session, &format!("-n {name} addr add {}/24 dev up", place.address))?;
             ip(session, &format!("-n {name} link set lo up"))?;
-            ip(session, &format!("-n {name} link set up up"))?;
+            ip(session, &format!("-n {name} link set dev up up"))?;
             ip(session, &format!("-n {name} route add default via 10.77.{net}.1"))?;
         }
         Ok(routed)

@@ -15,6 +15,7 @@
 
 pub mod addr;
 pub mod base64;
+pub mod crypto;
 pub mod path;
 pub mod port;
 pub mod ring;

@@ -18,6 +18,7 @@ pub mod clock;
 pub mod frames;
 pub mod ipc;
 pub mod json;
+pub mod rendezvous;
 pub mod role;
 pub mod services;
 

@@ -17,7 +17,7 @@ use pilot_proto::ring::{Ring, RingState};
 use pilot_proto::time::{Duration, Instant, earliest};
 use pilot_proto::wire::beacon::{Beacon as Message, NodeList, WAKE_HANDSHAKE, deliver_head};
 
-use super::rate::{Bucket, Buckets, Rate, source_key};
+use super::rate::{Bucket, Buckets, Rate, Shares, source_key};
 
 /// A node that said nothing for this long is forgotten.
 const FORGET_AFTER: Duration = Duration::from_secs(600);
@@ -93,7 +93,7 @@ pub(super) struct Beacon {
     nodes: BTreeMap<u32, Member>,
     /// When to look whether a node is to be forgotten: one entry a node, not later than due.
     checks: BTreeSet<(Instant, u32)>,
-    sources: BTreeMap<IpAddr, u32>,
+    sources: Shares,
     /// Nodes of other beacons, by node and by beacon.
     foreign: BTreeMap<u32, SocketAddr>,
     lists: BTreeMap<SocketAddr, Vec<u32>>,
@@ -106,14 +106,14 @@ impl Beacon {
     pub(super) fn new(config: BeaconConfig) -> Self {
         Beacon {
             out: Outbox::new(config.queue_bytes),
-            config,
             nodes: BTreeMap::new(),
             checks: BTreeSet::new(),
-            sources: BTreeMap::new(),
+            sources: Shares::new(config.max_nodes_per_source),
             foreign: BTreeMap::new(),
             lists: BTreeMap::new(),
             gossip_at: None,
             replies: Buckets::new(REPLIES, MAX_BUCKETS),
+            config,
         }
     }
 
@@ -175,19 +175,17 @@ impl Beacon {
                     if now.since(member.heard) < QUIET_AFTER && !known_here() {
                         return false;
                     }
-                    if !admit(&mut self.sources, source, self.config.max_nodes_per_source) {
+                    if !self.sources.take(source) {
                         return false;
                     }
-                    dismiss(&mut self.sources, old);
+                    self.sources.give_back(old);
                 }
                 member.addr = from;
             }
             member.heard = now;
             return true;
         }
-        if self.nodes.len() >= self.config.max_nodes
-            || !admit(&mut self.sources, source, self.config.max_nodes_per_source)
-        {
+        if self.nodes.len() >= self.config.max_nodes || !self.sources.take(source) {
             return false;
         }
         let member = Member { addr: from, heard: now, punches: Bucket::default(), relays: Bucket::default() };
@@ -292,7 +290,7 @@ impl Beacon {
             if due > now {
                 self.checks.insert((due, node));
             } else if let Some(member) = self.nodes.remove(&node) {
-                dismiss(&mut self.sources, source_key(member.addr.ip()));
+                self.sources.give_back(source_key(member.addr.ip()));
             }
         }
         if self.gossip_at.is_some_and(|at| at <= now) {
@@ -307,24 +305,6 @@ impl Beacon {
 
     pub(super) fn poll_transmit(&mut self, buf: &mut [u8]) -> Option<Transmit> {
         self.out.poll(buf)
-    }
-}
-
-fn admit(sources: &mut BTreeMap<IpAddr, u32>, source: IpAddr, max: u32) -> bool {
-    let count = sources.entry(source).or_default();
-    let room = *count < max;
-    if room {
-        *count += 1;
-    }
-    room
-}
-
-fn dismiss(sources: &mut BTreeMap<IpAddr, u32>, source: IpAddr) {
-    if let Some(count) = sources.get_mut(&source) {
-        *count = count.saturating_sub(1);
-        if *count == 0 {
-            sources.remove(&source);
-        }
     }
 }
 

@@ -31,8 +31,10 @@ use pilot_proto::{Instant, Transmit};
 use crate::role::{ConnId, Input, Level, Listener, Now, Output, Record, Role, Store};
 use beacon::{Beacon, Witness};
 use conn::{Answer, Conn, Polled, pop_if};
+use rate::{Shares, source_key};
 use registry::{Caller, Registry};
 use state::State;
+
 use wire::{Refusal, Request, answer_frame};
 
 pub use beacon::BeaconConfig;
@@ -57,6 +59,7 @@ pub struct Rendezvous<C> {
     registry: Registry<C>,
     beacon: Option<Beacon>,
     conns: BTreeMap<ConnId, Conn>,
+    sources: Shares,
     /// When to look whether a connection is idle: one entry a connection, not later than due.
     checks: BTreeSet<(Instant, ConnId)>,
     outputs: VecDeque<Output>,
@@ -67,6 +70,8 @@ pub struct Rendezvous<C> {
     /// Connections with answers that wait for a ticket, and nodes to wake after one, in the order of tickets.
     waiting: VecDeque<(u64, ConnId)>,
     wakes: VecDeque<(u64, u32)>,
+    /// The operator wants an end: it comes when everything handed to the store is durable.
+    stopping: bool,
     ended: bool,
 }
 
@@ -85,9 +90,9 @@ impl<C: Crypto> Rendezvous<C> {
     ) -> Result<Self, LoadError> {
         let state = State::load(loaded, unix_secs)?;
         Ok(Rendezvous {
-            registry: Registry::new(config.registry, crypto, state),
             beacon: config.beacon.map(Beacon::new),
             conns: BTreeMap::new(),
+            sources: Shares::new(config.registry.max_connections_per_source),
             checks: BTreeSet::new(),
             outputs: VecDeque::new(),
             last_ticket: 0,
@@ -95,7 +100,9 @@ impl<C: Crypto> Rendezvous<C> {
             durable_ticket: 0,
             waiting: VecDeque::new(),
             wakes: VecDeque::new(),
+            stopping: false,
             ended: false,
+            registry: Registry::new(config.registry, crypto, state),
         })
     }
 
@@ -109,7 +116,8 @@ impl<C: Crypto> Rendezvous<C> {
             self.outputs.push_back(Output::Close(id));
             return;
         };
-        if self.conns.len() >= self.registry.config.max_connections {
+        let full = self.stopping || self.conns.len() >= self.registry.config.max_connections;
+        if full || !self.sources.take(source_key(peer.ip())) {
             self.outputs.push_back(Output::Close(id));
             return;
         }
@@ -239,6 +247,7 @@ impl<C: Crypto> Rendezvous<C> {
     /// The connection is no more: what it carried of an inbox goes back.
     fn forget(&mut self, id: ConnId) {
         if let Some(conn) = self.conns.remove(&id) {
+            self.sources.give_back(source_key(conn.source.ip()));
             conn.undelivered().for_each(|polled| self.registry.undelivered(&polled));
         }
     }
@@ -271,6 +280,14 @@ impl<C: Crypto> Rendezvous<C> {
         }
         while let Some((_, id)) = pop_if(&mut self.waiting, |(after, _)| *after <= durable) {
             self.release(id);
+        }
+        self.stop_if_done();
+    }
+
+    /// Ends once nothing waits for the store any more.
+    fn stop_if_done(&mut self) {
+        if self.stopping && self.durable_ticket == self.last_ticket {
+            self.exit(0);
         }
     }
 
@@ -347,7 +364,12 @@ impl<C: Crypto> Role for Rendezvous<C> {
             Input::Sent { conn, bytes } => self.sent(now, conn, bytes),
             Input::Closed { conn, .. } => self.forget(conn),
             Input::Stored { ticket, result } => self.stored(ticket, result),
-            Input::Shutdown => self.exit(0),
+            Input::Shutdown => {
+                self.stopping = true;
+                let open: Vec<ConnId> = self.conns.keys().copied().collect();
+                open.into_iter().for_each(|id| self.end(id));
+                self.stop_if_done();
+            }
             // Nothing of this kind was asked for.
             Input::Listening { .. } | Input::Opened { .. } | Input::Posted { .. } => {}
         }

@@ -1,4 +1,6 @@
-//! Token buckets without tokens: a bucket is the instant at which it will be full again.
+//! What one source may do and hold: token buckets, and shares of a table.
+//!
+//! A bucket holds no tokens: it is the instant at which it will be full again.
 
 use alloc::collections::BTreeMap;
 use core::net::IpAddr;
@@ -77,6 +79,38 @@ impl<K: Ord> Buckets<K> {
     }
 }
 
+/// How many entries of a table each source holds.
+#[derive(Debug)]
+pub(super) struct Shares {
+    max: u32,
+    held: BTreeMap<IpAddr, u32>,
+}
+
+impl Shares {
+    /// Shares of at most `max` entries.
+    pub(super) const fn new(max: u32) -> Self {
+        Shares { max, held: BTreeMap::new() }
+    }
+
+    /// Counts one more entry, if the source's share has room.
+    pub(super) fn take(&mut self, source: IpAddr) -> bool {
+        let held = self.held.entry(source).or_default();
+        let room = *held < self.max;
+        *held += u32::from(room);
+        room
+    }
+
+    /// An entry is gone.
+    pub(super) fn give_back(&mut self, source: IpAddr) {
+        if let Some(held) = self.held.get_mut(&source) {
+            *held = held.saturating_sub(1);
+            if *held == 0 {
+                self.held.remove(&source);
+            }
+        }
+    }
+}
+
 /// Whom a limit by source address counts: one IPv4 address, or one IPv6 /64, which one host can fill.
 pub(super) fn source_key(ip: IpAddr) -> IpAddr {
     match ip.to_canonical() {
@@ -109,6 +143,18 @@ mod tests {
         assert!(!buckets.take(3, at(0)));
         assert!(buckets.take(3, at(2)));
         assert_eq!(buckets.buckets.len(), 1);
+    }
+
+    #[test]
+    fn a_share_has_a_limit_and_comes_back() {
+        let mut shares = Shares::new(1);
+        let (a, b) = ("192.0.2.1".parse().unwrap(), "192.0.2.2".parse().unwrap());
+        assert!(shares.take(a) && !shares.take(a) && shares.take(b));
+        shares.give_back(a);
+        assert!(shares.take(a));
+        shares.give_back(a);
+        shares.give_back(b);
+        assert!(shares.held.is_empty());
     }
 
     #[test]

@@ -30,6 +30,8 @@ pub struct RegistryConfig {
     pub max_nodes: usize,
     /// Most connections at a time.
     pub max_connections: usize,
+    /// Most connections at a time from one source address (one IPv4 address, one IPv6 /64).
+    pub max_connections_per_source: u32,
     /// Whether anybody may list a beacon, as beacons of the reference do. Else the admin token is needed.
     pub open_beacon_list: bool,
     /// What others are told as the address of a node that wants to be reached through the beacon only.
@@ -47,6 +49,7 @@ impl Default for RegistryConfig {
             admin_token: None,
             max_nodes: 1_000_000,
             max_connections: 65_536,
+            max_connections_per_source: 1024,
             open_beacon_list: false,
             relay_address: None,
             contact_counts_as_consent: true,
@@ -71,6 +74,8 @@ pub(super) struct Caller<'a> {
 /// Buckets of the limited operations.
 #[derive(Debug)]
 pub(super) struct Limits {
+    /// All requests.
+    pub(super) any: Buckets<IpAddr>,
     pub(super) register: Buckets<IpAddr>,
     pub(super) resolve: Buckets<IpAddr>,
     pub(super) query: Buckets<IpAddr>,
@@ -93,6 +98,7 @@ pub(super) struct Registry<C> {
 impl<C: Crypto> Registry<C> {
     pub(super) fn new(config: RegistryConfig, crypto: C, state: State) -> Self {
         let limits = Limits {
+            any: Buckets::new(Rate::per_minute(30_000), MAX_BUCKETS),
             register: Buckets::new(Rate::per_minute(10), MAX_BUCKETS),
             resolve: Buckets::new(Rate::per_minute(100), MAX_BUCKETS),
             query: Buckets::new(Rate::per_minute(500), MAX_BUCKETS),
@@ -104,6 +110,7 @@ impl<C: Crypto> Registry<C> {
 
     /// Performs one request.
     pub(super) fn call(&mut self, caller: &mut Caller<'_>, request: &Request) -> Outcome {
+        Self::limit(&mut self.limits.any, caller, "requests")?;
         match request.operation() {
             "register" => ops::node::register(self, caller, request),
             "heartbeat" => ops::node::heartbeat(self, caller, request),

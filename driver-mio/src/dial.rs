@@ -11,10 +11,28 @@ use std::{
 
 use mio::Token;
 
-use crate::mailbox::{Letter, Mailbox};
+use crate::{
+    mailbox::{Letter, Mailbox},
+    tls::DialTls,
+};
 
 /// Resolver threads at a time; a resolver that hangs must not pile up threads.
 const MAX_RESOLVERS: usize = 4;
+
+/// Where something to dial is.
+#[derive(Clone, Debug)]
+pub struct Target {
+    /// `host:port`.
+    pub addr: String,
+    /// Secured with TLS, if set.
+    pub tls: Option<DialTls>,
+}
+
+impl From<String> for Target {
+    fn from(addr: String) -> Self {
+        Target { addr, tls: None }
+    }
+}
 
 /// What is known at once about where to dial.
 #[derive(Debug, PartialEq, Eq)]

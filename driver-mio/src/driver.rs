@@ -21,6 +21,7 @@ use pilot_roles::{
 
 use crate::{
     clock::Clock,
+    dial::Target,
     http::Posts,
     listen::Place,
     log,
@@ -63,8 +64,8 @@ pub struct Setup {
     pub udp: Option<UdpSocket>,
     /// Where each listener is.
     pub listeners: BTreeMap<Listener, Place>,
-    /// `host:port` of each thing to dial.
-    pub dials: BTreeMap<Dial, String>,
+    /// Where each thing to dial is.
+    pub dials: BTreeMap<Dial, Target>,
     /// The database of records. Without one, records are answered as durable and forgotten with the process.
     pub store: Option<RecordStore>,
     /// Directory of each area; made with mode 0700 when first written to.
@@ -83,7 +84,7 @@ pub struct Driver<R> {
     udp: Option<UdpPort>,
     streams: Streams,
     places: BTreeMap<Listener, Place>,
-    dials: BTreeMap<Dial, String>,
+    dials: BTreeMap<Dial, Target>,
     keeper: Keeper,
     posts: Posts,
     signals: Option<Signals>,
@@ -402,6 +403,7 @@ impl<R: Role> Driver<R> {
                 let result = match self.places.remove(&listener) {
                     Some(place) => {
                         let shown = place.to_string();
+                        let transport = place.transport();
                         let result = self.streams.listen(listener, place);
                         match (&result, listener) {
                             (Err(_), _) => {}
@@ -409,7 +411,7 @@ impl<R: Role> Driver<R> {
                                 tracing::info!(target: "pilot", socket = %shown, "IPC listening");
                             }
                             (Ok(()), Listener::Registry) => {
-                                tracing::info!(target: "pilot", addr = %shown, transport = "plaintext", "registry listening");
+                                tracing::info!(target: "pilot", addr = %shown, transport, "registry listening");
                             }
                         }
                         result
@@ -419,7 +421,7 @@ impl<R: Role> Driver<R> {
                 self.listened.push_back((listener, result));
             }
             Output::Connect { conn, to } => {
-                self.streams.connect(conn, self.dials.get(&to).map(String::as_str), now.instant);
+                self.streams.connect(conn, self.dials.get(&to), now.instant);
             }
             Output::Send { conn, data } => self.streams.send(conn, data),
             Output::Pause(conn) => self.streams.pause(conn),

@@ -9,8 +9,10 @@
 //! | `driver` | the event loop and the contract with the role |
 //! | `udp`, `outbox` | datagrams in and out, in batches |
 //! | `streams`, `queue`, `listen`, `dial` | byte streams: life of a connection, its outgoing bytes, accepting, dialling |
+//! | `tls` | TLS under a byte stream |
 //! | `store`, `http` | worker threads: durable records and files, HTTP posts |
 //! | `mailbox` | how a worker thread reaches the loop |
+//! | `rendezvous`, `flags`, `identity` | the programs: what the operator says, and files read before the loop |
 //! | `clock`, `entropy`, `signals`, `rlimit`, `log` | the rest of the operating system |
 #![forbid(unsafe_code)]
 
@@ -18,21 +20,26 @@ mod clock;
 mod dial;
 mod driver;
 mod entropy;
+mod flags;
 mod http;
 mod listen;
 pub mod log;
 mod mailbox;
 mod outbox;
 mod queue;
+pub mod rendezvous;
 mod rlimit;
 mod signals;
 mod store;
 mod streams;
+mod tls;
 mod udp;
 
 pub use clock::Clock;
+pub use dial::Target;
 pub use driver::{Driver, Setup, Stopper};
 pub use entropy::OsRng;
 pub use listen::{Place, bind_tcp, bind_udp};
 pub use rlimit::raise_descriptor_limit;
 pub use store::{RecordStore, StoreError, StoredRecord};
+pub use tls::{DialTls, ServeTls};

@@ -16,6 +16,8 @@ use std::{
 
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
+use crate::tls::ServeTls;
+
 /// Connections the kernel may hold before they are accepted.
 const BACKLOG: i32 = 1024;
 
@@ -26,8 +28,15 @@ pub enum Place {
     Unix(PathBuf),
     /// A TCP address, `host:port` or `:port`.
     Tcp(String),
-    /// A TCP socket bound before, for a port the system chose.
-    Bound(std::net::TcpListener),
+    /// A TCP socket bound before, so that the port the system chose is known; with TLS if set.
+    Bound(std::net::TcpListener, Option<ServeTls>),
+}
+
+impl Place {
+    /// `TLS` or `plaintext`, for the log.
+    pub(crate) fn transport(&self) -> &'static str {
+        if matches!(self, Place::Bound(_, Some(_))) { "TLS" } else { "plaintext" }
+    }
 }
 
 impl fmt::Display for Place {
@@ -35,7 +44,7 @@ impl fmt::Display for Place {
         match self {
             Place::Unix(path) => write!(f, "{}", path.display()),
             Place::Tcp(addr) => f.write_str(addr),
-            Place::Bound(socket) => match socket.local_addr() {
+            Place::Bound(socket, _) => match socket.local_addr() {
                 Ok(addr) => write!(f, "{addr}"),
                 Err(_) => f.write_str("?"),
             },

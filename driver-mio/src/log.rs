@@ -72,6 +72,11 @@ pub fn emit(record: &Record) {
     }
 }
 
+/// Why the program ends before it could work. Always said, whatever level was chosen.
+pub fn fatal(words: &str) {
+    eprintln!("fatal: {words}");
+}
+
 /// Roles write values as text; whole numbers and truth values keep their JSON type.
 fn bare_or_text(value: &str) -> Value {
     match value {

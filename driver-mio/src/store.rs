@@ -232,7 +232,7 @@ pub(crate) fn make_private_dir(directory: &Path) -> io::Result<()> {
 }
 
 /// Replaces `path` so that after a crash either the old or the new content is there, whole.
-fn replace(path: &Path, bytes: &[u8]) -> Result<(), String> {
+pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<(), String> {
     with_temporary(path, bytes, |temporary| fs::rename(temporary, path))
 }
 

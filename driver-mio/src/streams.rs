@@ -23,10 +23,11 @@ use pilot_proto::Instant;
 use pilot_roles::role::{Closed, ConnId, Listener};
 
 use crate::{
-    dial::{Resolved, Resolver},
+    dial::{Resolved, Resolver, Target},
     listen::{self, Place, UnixPlace},
     mailbox::Mailbox,
     queue::Queue,
+    tls::{DialTls, ServeTls, TlsStream},
 };
 
 /// Connections at a time; more wait in the kernel's backlog.
@@ -74,6 +75,7 @@ pub(crate) enum News {
 
 enum Socket {
     Tcp(TcpStream),
+    Tls(TlsStream),
     Unix(UnixStream),
 }
 
@@ -81,6 +83,7 @@ impl Socket {
     fn source(&mut self) -> &mut dyn Source {
         match self {
             Socket::Tcp(socket) => socket,
+            Socket::Tls(socket) => socket.tcp(),
             Socket::Unix(socket) => socket,
         }
     }
@@ -88,6 +91,7 @@ impl Socket {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
             Socket::Tcp(socket) => socket.read(buffer),
+            Socket::Tls(socket) => socket.read(buffer),
             Socket::Unix(socket) => socket.read(buffer),
         }
     }
@@ -95,22 +99,36 @@ impl Socket {
     fn write_from(&mut self, queue: &mut Queue) -> io::Result<usize> {
         match self {
             Socket::Tcp(socket) => queue.write_to(socket),
+            Socket::Tls(socket) => queue.write_to(socket),
             Socket::Unix(socket) => queue.write_to(socket),
+        }
+    }
+
+    /// Whether bytes taken from the queue have not reached the kernel.
+    fn has_pending(&self) -> bool {
+        matches!(self, Socket::Tls(socket) if socket.has_pending())
+    }
+
+    fn push_pending(&mut self) -> io::Result<()> {
+        match self {
+            Socket::Tls(socket) => socket.push_pending(),
+            Socket::Tcp(_) | Socket::Unix(_) => Ok(()),
         }
     }
 
     fn finish(&mut self) -> io::Result<()> {
         match self {
             Socket::Tcp(socket) => socket.shutdown(Shutdown::Write),
+            Socket::Tls(socket) => socket.finish(),
             Socket::Unix(socket) => socket.shutdown(Shutdown::Write),
         }
     }
 
-    fn addresses(&self) -> (Option<SocketAddr>, Option<SocketAddr>) {
-        let plain = |addr: SocketAddr| SocketAddr::new(addr.ip().to_canonical(), addr.port());
+    fn tcp(&mut self) -> Option<&TcpStream> {
         match self {
-            Socket::Tcp(socket) => (socket.peer_addr().ok().map(plain), socket.local_addr().ok().map(plain)),
-            Socket::Unix(_) => (None, None),
+            Socket::Tcp(socket) => Some(socket),
+            Socket::Tls(socket) => Some(socket.tcp()),
+            Socket::Unix(_) => None,
         }
     }
 }
@@ -139,10 +157,12 @@ struct Conn {
     in_reads: bool,
     in_writes: bool,
     deadline: Option<Instant>,
+    /// How to secure it once it is dialled.
+    tls: Option<DialTls>,
 }
 
 enum Acceptor {
-    Tcp(TcpListener),
+    Tcp(TcpListener, Option<ServeTls>),
     Unix(#[expect(dead_code, reason = "removes the socket file when dropped")] UnixPlace, UnixListener),
 }
 
@@ -197,14 +217,15 @@ impl Streams {
                 let (listener, place) = listen::bind_unix(&path)?;
                 Acceptor::Unix(place, UnixListener::from_std(listener))
             }
-            Place::Tcp(addr) => {
-                Acceptor::Tcp(TcpListener::from_std(listen::bind_tcp(&addr).map_err(|e| e.to_string())?))
-            }
-            Place::Bound(listener) => Acceptor::Tcp(TcpListener::from_std(listener)),
+            Place::Tcp(addr) => Acceptor::Tcp(
+                TcpListener::from_std(listen::bind_tcp(&addr).map_err(|e| e.to_string())?),
+                None,
+            ),
+            Place::Bound(listener, tls) => Acceptor::Tcp(TcpListener::from_std(listener), tls),
         };
         let token = self.new_token();
         let source: &mut dyn Source = match &mut acceptor {
-            Acceptor::Tcp(listener) => listener,
+            Acceptor::Tcp(listener, _) => listener,
             Acceptor::Unix(_, listener) => listener,
         };
         self.registry.register(source, token, Interest::READABLE).map_err(|e| e.to_string())?;
@@ -212,17 +233,17 @@ impl Streams {
         Ok(())
     }
 
-    pub(crate) fn connect(&mut self, id: ConnId, target: Option<&str>, now: Instant) {
+    pub(crate) fn connect(&mut self, id: ConnId, target: Option<&Target>, now: Instant) {
         if self.tokens.contains_key(&id) {
             tracing::error!(conn = ?id, "a role dialled with an id that is in use");
             return;
         }
         let token = self.new_token();
         let resolved = match target {
-            Some(target) => self.resolver.resolve(target, token, &self.mailbox),
+            Some(target) => self.resolver.resolve(&target.addr, token, &self.mailbox),
             None => Err("nothing is configured to dial".to_owned()),
         };
-        self.add(token, id);
+        self.add(token, id).tls = target.and_then(|target| target.tls.clone());
         match resolved {
             Ok(Resolved::Now(addr)) => self.resolved(token, Ok(vec![addr]), now),
             Ok(Resolved::Later) => self.set_deadline(token, Some(now + CONNECT_TIMEOUT)),
@@ -347,7 +368,10 @@ impl Streams {
                 }
                 let socket = match &listening.acceptor {
                     _ if full => Err(io::Error::other(format!("{MAX_CONNECTIONS} connections are open"))),
-                    Acceptor::Tcp(listener) => listener.accept().map(|(socket, _)| Socket::Tcp(socket)),
+                    Acceptor::Tcp(listener, None) => listener.accept().map(|(socket, _)| Socket::Tcp(socket)),
+                    Acceptor::Tcp(listener, Some(tls)) => {
+                        listener.accept().and_then(|(socket, _)| tls.session(socket)).map(Socket::Tls)
+                    }
                     Acceptor::Unix(_, listener) => listener.accept().map(|(socket, _)| Socket::Unix(socket)),
                 };
                 let name = listening.name;
@@ -389,14 +413,20 @@ impl Streams {
             _ => return None,
         };
         let result = socket.read(buffer);
+        // Reading moves a TLS session on: what it refused to write before, it may take now.
+        conn.writable |= matches!(socket, Socket::Tls(_));
         match result {
             Ok(0) => self.end_of_input(token, now),
             Ok(len) => {
                 let (conn_id, open) = (conn.id, matches!(conn.stage, Stage::Open(_)));
                 self.mark_read(token);
+                self.mark_write(token);
                 return open.then_some(News::Bytes { conn: conn_id, len });
             }
-            Err(e) if e.kind() == ErrorKind::WouldBlock => conn.readable = false,
+            Err(e) if e.kind() == ErrorKind::WouldBlock => {
+                conn.readable = false;
+                self.mark_write(token);
+            }
             Err(e) if e.kind() == ErrorKind::Interrupted => self.mark_read(token),
             Err(e) => self.fail(token, e.to_string()),
         }
@@ -411,10 +441,15 @@ impl Streams {
         let (Stage::Open(socket) | Stage::Flushing { socket, .. }) = &mut conn.stage else { return };
         let mut sent = 0;
         let failure = loop {
-            if conn.queue.is_empty() || sent >= WRITE_PER_TURN {
+            if (conn.queue.is_empty() && !socket.has_pending()) || sent >= WRITE_PER_TURN {
                 break None;
             }
-            match socket.write_from(&mut conn.queue) {
+            let written = if conn.queue.is_empty() {
+                socket.push_pending().map(|()| 0)
+            } else {
+                socket.write_from(&mut conn.queue)
+            };
+            match written {
                 Ok(n) => sent += n,
                 Err(e) if e.kind() == ErrorKind::Interrupted => {}
                 Err(e) if e.kind() == ErrorKind::WouldBlock => {
@@ -428,7 +463,7 @@ impl Streams {
             self.fail(token, e.to_string());
             return;
         }
-        let (id, empty) = (conn.id, conn.queue.is_empty());
+        let (id, empty) = (conn.id, conn.queue.is_empty() && !socket.has_pending());
         match &conn.stage {
             Stage::Open(_) if sent > 0 => self.news.push_back(News::Sent { conn: id, bytes: sent }),
             Stage::Flushing { .. } if empty => return self.flushed(token, now),
@@ -466,13 +501,15 @@ impl Streams {
         self.open(token, socket, Some(listener));
     }
 
-    fn open(&mut self, token: Token, socket: Socket, listener: Option<Listener>) {
+    fn open(&mut self, token: Token, mut socket: Socket, listener: Option<Listener>) {
         let Some(conn) = self.conns.get_mut(&token) else { return };
-        if let Socket::Tcp(socket) = &socket {
+        let (mut peer, mut local) = (None, None);
+        if let Some(tcp) = socket.tcp() {
             // Requests and answers are small and whole; waiting to fill a segment only adds delay.
-            let _ = socket.set_nodelay(true);
+            let _ = tcp.set_nodelay(true);
+            let plain = |addr: SocketAddr| SocketAddr::new(addr.ip().to_canonical(), addr.port());
+            (peer, local) = (tcp.peer_addr().ok().map(plain), tcp.local_addr().ok().map(plain));
         }
-        let (peer, local) = socket.addresses();
         let id = conn.id;
         conn.stage = Stage::Open(socket);
         (conn.readable, conn.writable) = (true, true);
@@ -521,7 +558,16 @@ impl Streams {
             Ok(None) => socket.peer_addr().map(|_| ()),
         };
         match outcome {
-            Ok(()) => self.open(token, Socket::Tcp(socket), None),
+            Ok(()) => {
+                let secured = match conn.tls.take() {
+                    Some(tls) => tls.session(socket).map(Socket::Tls),
+                    None => Ok(Socket::Tcp(socket)),
+                };
+                match secured {
+                    Ok(socket) => self.open(token, socket, None),
+                    Err(e) => self.fail(token, e.to_string()),
+                }
+            }
             Err(e) if e.kind() == ErrorKind::NotConnected => conn.stage = Stage::Connecting { socket, rest },
             Err(e) => self.dial_next(token, rest, e.to_string(), now),
         }
@@ -592,7 +638,7 @@ impl Streams {
         token
     }
 
-    fn add(&mut self, token: Token, id: ConnId) {
+    fn add(&mut self, token: Token, id: ConnId) -> &mut Conn {
         let conn = Conn {
             id,
             stage: Stage::Resolving,
@@ -603,9 +649,10 @@ impl Streams {
             in_reads: false,
             in_writes: false,
             deadline: None,
+            tls: None,
         };
-        self.conns.insert(token, conn);
         self.tokens.insert(id, token);
+        self.conns.entry(token).insert_entry(conn).into_mut()
     }
 
     fn by_id(&mut self, id: ConnId) -> Option<(Token, &mut Conn)> {
@@ -629,8 +676,8 @@ impl Streams {
 
     fn mark_write(&mut self, token: Token) {
         let Some(conn) = self.conns.get_mut(&token) else { return };
-        let wanted = match conn.stage {
-            Stage::Open(_) => !conn.queue.is_empty(),
+        let wanted = match &conn.stage {
+            Stage::Open(socket) => !conn.queue.is_empty() || socket.has_pending(),
             Stage::Flushing { .. } => true,
             Stage::Resolving | Stage::Connecting { .. } | Stage::Lingering(_) => false,
         };

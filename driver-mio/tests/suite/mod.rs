@@ -59,7 +59,12 @@ impl Bench {
         Bench::start_in(start, tempfile::tempdir().unwrap(), "127.0.0.1:1")
     }
 
-    fn start_in(start: Start, dir: TempDir, dial: &str) -> Self {
+    /// A probe that dials `dial`, for tests of one driver's own.
+    pub(crate) fn start_with(dial: &str, start: impl FnOnce(Layout) -> Running) -> Self {
+        Bench::start_in(start, tempfile::tempdir().unwrap(), dial)
+    }
+
+    fn start_in(start: impl FnOnce(Layout) -> Running, dir: TempDir, dial: &str) -> Self {
         let (udp, tcp) = (UdpSocket::bind("127.0.0.1:0").unwrap(), TcpListener::bind("127.0.0.1:0").unwrap());
         tcp.set_nonblocking(true).unwrap();
         let (udp_addr, tcp_addr) = (udp.local_addr().unwrap(), tcp.local_addr().unwrap());
@@ -74,7 +79,13 @@ impl Bench {
         Bench { udp: udp_addr, tcp: tcp_addr, dir, running: start(layout) }
     }
 
-    fn command(&self) -> Command {
+    /// Where commands are taken.
+    pub(crate) fn commands(&self) -> SocketAddr {
+        self.tcp
+    }
+
+    /// A connection for commands.
+    pub(crate) fn command(&self) -> Command {
         let socket = TcpStream::connect(self.tcp).unwrap();
         socket.set_read_timeout(Some(PATIENCE)).unwrap();
         Command(BufReader::new(socket))
@@ -95,13 +106,15 @@ impl Bench {
         socket
     }
 
-    fn stop(self) -> (u8, TempDir) {
+    /// Shuts the probe down; its exit status and its directory.
+    pub(crate) fn stop(self) -> (u8, TempDir) {
         (self.running.stop)();
         (self.running.role.join().unwrap(), self.dir)
     }
 }
 
-struct Command(BufReader<TcpStream>);
+/// A connection on which the probe takes commands.
+pub(crate) struct Command(BufReader<TcpStream>);
 
 impl Command {
     fn say(&mut self, line: &str) {
@@ -114,7 +127,8 @@ impl Command {
         line.trim_end().to_owned()
     }
 
-    fn ask(&mut self, line: &str) -> String {
+    /// Says a line and hears one.
+    pub(crate) fn ask(&mut self, line: &str) -> String {
         self.say(line);
         self.hear()
     }
@@ -258,10 +272,10 @@ pub(crate) fn dialling_reaches_addresses_and_names_and_reports_failure(start: St
     let answering = thread::spawn(move || {
         for _ in 0..2 {
             let (mut socket, _) = server.accept().unwrap();
-            let mut hello = [0; 5];
+            let mut hello = [0; 6];
             socket.read_exact(&mut hello).unwrap();
-            socket.write_all(b"welcome").unwrap();
-            assert_eq!(&hello, b"hello");
+            socket.write_all(b"welcome\n").unwrap();
+            assert_eq!(&hello, b"hello\n");
             // The role closes after the answer.
             assert_eq!(socket.read(&mut hello).unwrap(), 0);
         }

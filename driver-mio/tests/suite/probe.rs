@@ -103,7 +103,7 @@ impl Probe {
 
     fn bytes(&mut self, now: Now, conn: ConnId, data: &[u8]) {
         if let Some(asker) = self.dialled.get(&conn).copied() {
-            self.say(asker, &String::from_utf8_lossy(data));
+            self.send(asker, data.to_vec());
             self.outputs.push_back(Output::Close(conn));
             return;
         }
@@ -164,7 +164,7 @@ impl Role for Probe {
             }
             Input::Opened { conn, peer, .. } => {
                 assert!(peer.is_some());
-                self.outputs.push_back(Output::Send { conn, data: b"hello".to_vec() });
+                self.outputs.push_back(Output::Send { conn, data: b"hello\n".to_vec() });
             }
             Input::Bytes { conn, data } => self.bytes(now, conn, data),
             Input::Sent { conn, bytes } => {

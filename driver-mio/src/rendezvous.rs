@@ -1,0 +1,159 @@
+//! The program `rendezvous`: registry and beacon in one process.
+
+use std::{
+    collections::BTreeMap,
+    ffi::OsString,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use clap::{ArgAction, Parser};
+use pilot_roles::{
+    Listener,
+    rendezvous::{BeaconConfig, Config, RegistryConfig, Rendezvous},
+};
+
+use crate::{
+    Clock, Driver, Place, RecordStore, ServeTls, Setup, bind_tcp, bind_udp,
+    flags::{self, Flags},
+    log, raise_descriptor_limit,
+};
+
+#[derive(Debug, Parser)]
+#[command(
+    name = "rendezvous",
+    about = "Registry (TCP) and beacon (UDP) of a Pilot network. Flags take one dash or two."
+)]
+struct Options {
+    /// JSON file with values of flags that are not given
+    #[arg(long, value_name = "FILE")]
+    config: Option<String>,
+    /// TCP address of the registry
+    #[arg(long, default_value = ":9000")]
+    registry_addr: String,
+    /// UDP address of the beacon
+    #[arg(long, default_value = ":9001")]
+    beacon_addr: String,
+    /// Database of the registry; without one everything is forgotten at the end
+    #[arg(long, value_name = "FILE", default_value = "")]
+    store: String,
+    /// Serve the registry over TLS; without -tls-cert with a certificate of our own, kept beside the store
+    #[arg(long, action = ArgAction::Set, num_args = 0..=1, require_equals = true, default_value = "false",
+        default_missing_value = "true", value_parser = flags::boolean)]
+    tls: bool,
+    /// PEM file with the certificate chain
+    #[arg(long, value_name = "FILE", default_value = "")]
+    tls_cert: String,
+    /// PEM file with the key of the certificate
+    #[arg(long, value_name = "FILE", default_value = "")]
+    tls_key: String,
+    /// Not offered: address of a primary registry to follow
+    #[arg(long, default_value = "")]
+    standby: String,
+    /// Not offered: address of a dashboard
+    #[arg(long, default_value = "")]
+    http: String,
+    /// Secret that administrators must send; without one there is no administration
+    #[arg(long, default_value = "")]
+    admin_token: String,
+    /// debug, info, warn or error
+    #[arg(long, default_value = "info")]
+    log_level: String,
+    /// text or json
+    #[arg(long, default_value = "text")]
+    log_format: String,
+    /// Print the version and exit
+    #[arg(long, action = ArgAction::Set, num_args = 0..=1, require_equals = true, default_value = "false",
+        default_missing_value = "true", value_parser = flags::boolean)]
+    version: bool,
+}
+
+impl Flags for Options {
+    fn config(&self) -> Option<&str> {
+        self.config.as_deref().filter(|path| !path.is_empty())
+    }
+}
+
+/// Runs the program with its arguments, without its name.
+pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let options: Options = match flags::parse(args) {
+        Ok(options) => options,
+        Err(code) => return code,
+    };
+    if options.version {
+        println!("{}", env!("CARGO_PKG_VERSION"));
+        return ExitCode::SUCCESS;
+    }
+    log::init(log::level_named(&options.log_level), log::Format::named(&options.log_format));
+    match run(&options) {
+        Ok(code) => code.into(),
+        Err(words) => {
+            log::fatal(&words);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(options: &Options) -> Result<u8, String> {
+    for (flag, value) in [("-standby", &options.standby), ("-http", &options.http)] {
+        if !value.is_empty() {
+            return Err(format!("{flag} is not offered by this rendezvous"));
+        }
+    }
+    let words = |e: std::io::Error| e.to_string();
+    raise_descriptor_limit();
+    let clock = Clock::start();
+    let (store, records) = match options.store.as_str() {
+        "" => (None, Vec::new()),
+        path => {
+            let (store, records) = RecordStore::open(Path::new(path)).map_err(|e| e.to_string())?;
+            (Some(store), records)
+        }
+    };
+    let admin_token = Some(options.admin_token.clone()).filter(|token| !token.is_empty());
+    let udp = bind_udp(&options.beacon_addr).map_err(words)?;
+    let tcp = bind_tcp(&options.registry_addr).map_err(words)?;
+    let registry_addr = tcp.local_addr().map_err(words)?;
+    let beacon_addr = udp.local_addr().map_err(words)?;
+    let config = Config {
+        registry: RegistryConfig { admin_token, ..RegistryConfig::default() },
+        beacon: Some(BeaconConfig::default()),
+    };
+    let loaded = records.into_iter().map(|record| (record.table, record.key, record.value));
+    let role = Rendezvous::new(config, pilot_proto::crypto::RustCrypto, clock.now().unix_secs(), loaded)
+        .map_err(|e| format!("store {}: {e}", options.store))?;
+    let setup = Setup {
+        udp: Some(udp),
+        listeners: BTreeMap::from([(Listener::Registry, Place::Bound(tcp, tls(options)?))]),
+        store,
+        areas: BTreeMap::<_, PathBuf>::new(),
+        signals: true,
+        ..Setup::default()
+    };
+    let mut driver = Driver::new(role, clock, setup).map_err(words)?;
+    tracing::info!(addr = %beacon_addr, "beacon listening");
+    tracing::info!(registry = %registry_addr, beacon = %beacon_addr, "rendezvous running");
+    driver.run().map_err(words)
+}
+
+/// How the registry's connections are secured, if they are.
+fn tls(options: &Options) -> Result<Option<ServeTls>, String> {
+    let tls = match (options.tls, options.tls_cert.as_str(), options.tls_key.as_str()) {
+        (false, "", "") => return Ok(None),
+        (false, ..) => return Err("-tls-cert and -tls-key need -tls".into()),
+        (true, "", "") if options.store.is_empty() => {
+            tracing::warn!(
+                "without -store the certificate changes at every start, and with it its fingerprint"
+            );
+            ServeTls::self_signed(None)?
+        }
+        (true, "", "") => {
+            let mut file = OsString::from(&options.store);
+            file.push(".tls.pem");
+            ServeTls::self_signed(Some(Path::new(&file)))?
+        }
+        (true, cert, key) => ServeTls::from_files(Path::new(cert), Path::new(key))?,
+    };
+    tracing::info!(fingerprint = %tls.fingerprint, "registry certificate");
+    Ok(Some(tls))
+}

@@ -1,0 +1,355 @@
+//! The send queue: bytes cut into segments whose boundaries never change again, and where each segment is.
+//!
+//! One chunk is one segment. A reference receiver drops a retransmission with other boundaries whole, so what was
+//! sent once is only ever sent again exactly so. This is also the scoreboard of RFC 6675.
+
+use super::Seq;
+use super::config::DUP_THRESHOLD;
+use crate::pool::{Chunk, Fate, Handle, Link, Pool, Queue};
+use crate::time::{Duration, Instant, earliest};
+use crate::wire::sack::{MAX_LEN, SPLIT_AT, Sack, must_split};
+
+#[derive(Clone, Debug, Default)]
+pub(super) struct SendQueue {
+    queue: Queue,
+    /// The first segment never sent.
+    unsent_head: Link,
+    /// Segments never sent.
+    pub(super) unsent: u32,
+    /// Length of the first of them, in bytes.
+    pub(super) unsent_len: u32,
+    /// Nothing may be appended to the last segment any more.
+    sealed: bool,
+    /// Nagle does not hold the last segment back: it is full, or the end of a long write.
+    pub(super) pushed: bool,
+    /// When the last segment got its first byte.
+    pub(super) tail_since: Instant,
+    /// Segments sent and not yet acknowledged.
+    pub(super) outstanding: u32,
+    /// Those of them reported received.
+    pub(super) sacked: u32,
+    /// Those of them believed lost and not yet sent again.
+    pub(super) lost: u32,
+    /// Bytes believed to be under way (the "pipe" of RFC 6675).
+    pub(super) flight: u32,
+    /// Bytes of all segments.
+    pub(super) bytes: u32,
+    /// SND.UNA: the first byte not acknowledged.
+    pub(super) una: Seq,
+    /// SND.NXT: the first byte never sent.
+    pub(super) nxt: Seq,
+    /// After the last byte queued.
+    end: Seq,
+    /// After the last segment sent that was not full.
+    pub(super) short_end: Seq,
+    /// When the segment was sent that was delivered and sent last (RACK.xmit_ts of RFC 8985).
+    delivered_sent: Instant,
+}
+
+/// What an acknowledgment brought.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Delivered {
+    pub(super) bytes: u32,
+    pub(super) segments: u32,
+    /// A round trip measured on a segment sent once; at most one sample per packet.
+    pub(super) rtt: Option<Duration>,
+}
+
+/// What looking for losses found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Losses {
+    /// Segments newly believed lost.
+    pub(super) found: u32,
+    /// When to look again: another segment then counts as lost.
+    pub(super) look_again: Option<Instant>,
+}
+
+impl SendQueue {
+    /// An empty queue whose first byte will be `first`.
+    pub(super) fn new(first: Seq) -> Self {
+        SendQueue { una: first, nxt: first, end: first, short_end: first, ..SendQueue::default() }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.queue.head.is_none()
+    }
+
+    /// Whether a write of one segment could be taken.
+    pub(super) fn has_room(&self, mss: u32, limit: u32, pool: &Pool) -> bool {
+        limit.saturating_sub(self.bytes) >= mss && pool.allowance(self.queue.count) > 0
+    }
+
+    /// Queues as much of `data` as there is room for and returns how much.
+    ///
+    /// A write of at most one segment is taken whole or not at all and never cut: services read such a message as
+    /// one segment. Longer writes are a stream, and fill segments up.
+    pub(super) fn write(
+        &mut self,
+        now: Instant,
+        data: &[u8],
+        mss: usize,
+        limit: u32,
+        pool: &mut Pool,
+    ) -> usize {
+        let mss = mss.min(pool.chunk_size());
+        let room = usize::try_from(limit.saturating_sub(self.bytes)).unwrap_or(usize::MAX);
+        let short = data.len() <= mss;
+        if short && room < data.len() {
+            return 0;
+        }
+        let mut rest = data.get(..room).unwrap_or(data);
+        let accepted = rest.len();
+        while !rest.is_empty() {
+            let Some(tail) = self.tail_for(now, rest.len(), short, mss, pool) else { break };
+            let n = self.append(tail, rest, mss, pool);
+            rest = rest.get(n..).unwrap_or(&[]);
+        }
+        let accepted = accepted - rest.len();
+        if !short && accepted > 0 {
+            self.pushed = true;
+        }
+        accepted
+    }
+
+    /// The segment that takes the next of `len` bytes: the last one, or a new one.
+    fn tail_for(&mut self, now: Instant, len: usize, short: bool, mss: usize, pool: &mut Pool) -> Link {
+        if let Some(tail) = self.queue.tail.filter(|_| self.unsent > 0 && !self.sealed) {
+            let room = mss.saturating_sub(pool.get(tail).len.into());
+            if room > 0 && !(short && len > room) {
+                return Some(tail);
+            }
+        }
+        let tail = pool.take(self.queue.count)?;
+        pool.update(tail, |chunk| chunk.seq = self.end);
+        self.queue.push(tail, pool);
+        self.unsent += 1;
+        self.unsent_head = self.unsent_head.or(Some(tail));
+        (self.sealed, self.pushed, self.tail_since) = (false, false, now);
+        Some(tail)
+    }
+
+    /// Appends to the last segment, which has room, and seals it if it is full or would look like a SACK list.
+    fn append(&mut self, tail: Handle, data: &[u8], mss: usize, pool: &mut Pool) -> usize {
+        // As if the bytes that would make it a list had followed already.
+        let mut as_list = [0; MAX_LEN];
+        let head = pool.data(tail).iter().chain(data);
+        for (to, from) in as_list.iter_mut().zip(head.take(SPLIT_AT + 1)) {
+            *to = *from;
+        }
+        let used = usize::from(pool.get(tail).len);
+        let limit = if used <= SPLIT_AT && must_split(&as_list) { SPLIT_AT.min(mss) } else { mss };
+        let n = pool.append(tail, data, limit);
+        let len = used + n;
+        if len >= limit {
+            (self.sealed, self.pushed) = (true, true);
+        }
+        self.bytes += to_u32(n);
+        self.end = self.end + to_u32(n);
+        if self.unsent_head == Some(tail) {
+            self.unsent_len = to_u32(len);
+        }
+        n
+    }
+
+    /// Sends the first unsent segment: writes it to the front of `out`. `None` if there is none or no room in `out`.
+    pub(super) fn send_new(
+        &mut self,
+        now: Instant,
+        mss: u32,
+        out: &mut [u8],
+        pool: &mut Pool,
+    ) -> Option<(Seq, usize)> {
+        let head = self.unsent_head?;
+        let len = copy(pool.data(head), out)?;
+        pool.update(head, |chunk| (chunk.sent, chunk.fate) = (now, Fate::Flying));
+        let chunk = pool.get(head);
+        self.nxt = chunk.end();
+        if to_u32(len) < mss {
+            self.short_end = self.nxt;
+        }
+        self.outstanding += 1;
+        self.flight += to_u32(len);
+        self.unsent -= 1;
+        self.unsent_head = chunk.next;
+        self.unsent_len = chunk.next.map_or(0, |next| u32::from(pool.get(next).len));
+        Some((chunk.seq, len))
+    }
+
+    /// Sends the first lost segment again, exactly as it was.
+    pub(super) fn send_lost(
+        &mut self,
+        now: Instant,
+        out: &mut [u8],
+        pool: &mut Pool,
+    ) -> Option<(Seq, usize)> {
+        let mut at = self.queue.head;
+        while let Some(here) = at.filter(|&here| Some(here) != self.unsent_head) {
+            let chunk = pool.get(here);
+            if chunk.fate == Fate::Lost {
+                let len = copy(pool.data(here), out)?;
+                pool.set(here, Chunk { sent: now, fate: Fate::Flying, resent: true, ..chunk });
+                self.lost -= 1;
+                self.flight += to_u32(len);
+                return Some((chunk.seq, len));
+            }
+            at = chunk.next;
+        }
+        // The count said there is one. It was wrong, so it must not be believed again.
+        self.lost = 0;
+        None
+    }
+
+    /// Takes the cumulative acknowledgment `ack`, in `una..=nxt`.
+    pub(super) fn ack(&mut self, now: Instant, ack: Seq, srtt: Duration, pool: &mut Pool) -> Delivered {
+        let mut delivered = Delivered { bytes: ack.distance(self.una), ..Delivered::default() };
+        self.una = ack;
+        while let Some(head) = self.queue.head.filter(|&head| Some(head) != self.unsent_head) {
+            let chunk = pool.get(head);
+            if chunk.end().is_after(ack) || self.queue.pop(pool).is_none() {
+                break;
+            }
+            pool.give(head);
+            delivered.segments += 1;
+            self.outstanding -= 1;
+            self.bytes -= u32::from(chunk.len);
+            self.leave(&chunk);
+            if chunk.fate != Fate::Sacked {
+                self.note_delivery(now, &chunk, srtt, &mut delivered);
+            } else {
+                self.sacked -= 1;
+            }
+        }
+        delivered
+    }
+
+    /// Takes a report of what arrived beyond a gap.
+    pub(super) fn sack(&mut self, now: Instant, sack: &Sack, srtt: Duration, pool: &mut Pool) -> Delivered {
+        let mut delivered = Delivered::default();
+        let Some(last) = sack.blocks().last().map(|block| Seq::new(block.right)) else { return delivered };
+        let mut at = self.queue.head;
+        while let Some(here) = at.filter(|&here| Some(here) != self.unsent_head) {
+            let chunk = pool.get(here);
+            if !last.is_after(chunk.seq) {
+                break;
+            }
+            at = chunk.next;
+            let reported = sack.blocks().iter().any(|block| {
+                !Seq::new(block.left).is_after(chunk.seq) && !chunk.end().is_after(Seq::new(block.right))
+            });
+            if reported && chunk.fate != Fate::Sacked {
+                self.leave(&chunk);
+                self.sacked += 1;
+                delivered.segments += 1;
+                delivered.bytes += u32::from(chunk.len);
+                self.note_delivery(now, &chunk, srtt, &mut delivered);
+                pool.set(here, Chunk { fate: Fate::Sacked, ..chunk });
+            }
+        }
+        delivered
+    }
+
+    /// A segment is no longer under way, nor lost.
+    fn leave(&mut self, chunk: &Chunk) {
+        match chunk.fate {
+            Fate::Flying => self.flight -= u32::from(chunk.len),
+            Fate::Lost => self.lost -= 1,
+            Fate::Sacked | Fate::Unsent => {}
+        }
+    }
+
+    fn note_delivery(&mut self, now: Instant, chunk: &Chunk, srtt: Duration, delivered: &mut Delivered) {
+        if !chunk.resent {
+            delivered.rtt = Some(now.since(chunk.sent));
+        } else if now.since(chunk.sent) < srtt / 2 {
+            // Too soon for the second copy: it was the first that arrived (RFC 8985, 6.2 step 2).
+            return;
+        }
+        self.delivered_sent = self.delivered_sent.max(chunk.sent);
+    }
+
+    /// Looks for segments that must be lost: enough was received beyond them (RFC 6675), or something sent later was
+    /// delivered and a round trip plus a reordering allowance has passed since they were sent (RFC 8985).
+    pub(super) fn find_losses(&mut self, now: Instant, srtt: Duration, pool: &mut Pool) -> Losses {
+        let mut losses = Losses::default();
+        let patience = srtt + (srtt / 4).max(Duration::from_millis(1));
+        let mut received_beyond = self.sacked;
+        let mut at = self.queue.head;
+        while let Some(here) = at.filter(|&here| received_beyond > 0 && Some(here) != self.unsent_head) {
+            let chunk = pool.get(here);
+            at = chunk.next;
+            match chunk.fate {
+                Fate::Sacked => received_beyond -= 1,
+                Fate::Flying => {
+                    let overtaken = !chunk.resent && received_beyond >= DUP_THRESHOLD;
+                    let judged_at = chunk.sent + patience;
+                    if overtaken || (chunk.sent <= self.delivered_sent && judged_at <= now) {
+                        self.lose(here, &chunk, pool);
+                        losses.found += 1;
+                    } else if chunk.sent <= self.delivered_sent {
+                        losses.look_again = earliest(losses.look_again, Some(judged_at));
+                    }
+                }
+                Fate::Lost | Fate::Unsent => {}
+            }
+        }
+        losses
+    }
+
+    /// Believes the first segment lost, whatever is reported; false if it already was.
+    pub(super) fn lose_head(&mut self, pool: &mut Pool) -> bool {
+        let Some(head) = self.queue.head.filter(|_| self.outstanding > 0) else { return false };
+        let chunk = pool.get(head);
+        if chunk.fate != Fate::Flying {
+            return false;
+        }
+        self.lose(head, &chunk, pool);
+        true
+    }
+
+    fn lose(&mut self, handle: Handle, chunk: &Chunk, pool: &mut Pool) {
+        self.leave(chunk);
+        self.lost += 1;
+        pool.set(handle, Chunk { fate: Fate::Lost, ..*chunk });
+    }
+
+    /// The retransmission timer expired: nothing is under way any more. If even the first segment was reported
+    /// received, the receiver has changed its mind (or parked it), and no report is believed any longer (RFC 2018,
+    /// section 8).
+    pub(super) fn expire(&mut self, pool: &mut Pool) {
+        let reneged = self.queue.head.is_some_and(|head| pool.get(head).fate == Fate::Sacked);
+        let mut at = self.queue.head;
+        while let Some(here) = at.filter(|&here| Some(here) != self.unsent_head) {
+            let chunk = pool.get(here);
+            at = chunk.next;
+            match chunk.fate {
+                Fate::Flying => self.lose(here, &chunk, pool),
+                Fate::Sacked if reneged => {
+                    self.sacked -= 1;
+                    self.lose(here, &chunk, pool);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Gives all chunks back; what was queued will not be sent.
+    pub(super) fn clear(&mut self, pool: &mut Pool) {
+        self.queue.clear(pool);
+        *self = SendQueue {
+            una: self.nxt,
+            nxt: self.nxt,
+            end: self.nxt,
+            short_end: self.nxt,
+            ..SendQueue::default()
+        };
+    }
+}
+
+fn copy(from: &[u8], to: &mut [u8]) -> Option<usize> {
+    to.get_mut(..from.len())?.copy_from_slice(from);
+    Some(from.len())
+}
+
+fn to_u32(len: usize) -> u32 {
+    u32::try_from(len).unwrap_or(u32::MAX)
+}

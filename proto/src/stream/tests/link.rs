@@ -1,0 +1,211 @@
+//! Two streams on a link that loses, copies and reorders.
+
+use super::*;
+use crate::rng::{Rng, SeededRng};
+use crate::stream::{CloseReason, State};
+use proptest::prelude::*;
+
+/// Packets under way, and how they are mistreated. Chances are in 1/256.
+pub(super) struct Link {
+    rng: SeededRng,
+    pub(super) loss: u8,
+    pub(super) copy: u8,
+    /// Largest extra delay, in microseconds.
+    pub(super) jitter: u32,
+    pub(super) delay: u32,
+    /// (arrival, order, to the dialer?, packet)
+    flying: Vec<(Instant, u64, bool, Segment, Vec<u8>)>,
+    pub(super) sent: u64,
+    pub(super) bytes: u64,
+}
+
+impl Link {
+    pub(super) fn new(seed: u64, loss: u8, copy: u8, delay: u32, jitter: u32) -> Self {
+        Link { rng: SeededRng::new(seed), loss, copy, delay, jitter, flying: Vec::new(), sent: 0, bytes: 0 }
+    }
+
+    fn chance(&mut self, of: u8) -> bool {
+        (self.rng.u32() as u8) < of
+    }
+
+    fn put(&mut self, now: Instant, to_dialer: bool, segment: Segment, payload: Vec<u8>) {
+        let copies = if self.chance(self.loss) { 0 } else { 1 + usize::from(self.chance(self.copy)) };
+        self.bytes += payload.len() as u64;
+        for _ in 0..copies {
+            self.sent += 1;
+            let jitter = if self.jitter == 0 { 0 } else { self.rng.u32() % self.jitter };
+            let at = now + Duration::from_micros((self.delay + jitter).into());
+            self.flying.push((at, self.sent, to_dialer, segment, payload.clone()));
+        }
+    }
+
+    fn next_arrival(&self) -> Option<Instant> {
+        self.flying.iter().map(|packet| packet.0).min()
+    }
+}
+
+/// Both ends and the link between them; the acceptor is created by the first SYN that arrives.
+pub(super) struct Pair {
+    pub(super) dialer: End,
+    pub(super) acceptor: Option<End>,
+    pub(super) link: Link,
+    isn: u32,
+    config: Config,
+    chunks: (usize, usize),
+}
+
+impl Pair {
+    pub(super) fn new(isn: u32, config: Config, chunks: (usize, usize), link: Link) -> Self {
+        let mut dialer = End::connect_with(isn, &config);
+        dialer.memory = Memory::new(chunks.0, chunks.1);
+        Pair { dialer, acceptor: None, link, isn: isn.wrapping_add(12345), config, chunks }
+    }
+
+    fn flush(&mut self) {
+        let now = self.dialer.now;
+        for (segment, payload) in self.dialer.poll_all() {
+            self.link.put(now, false, segment, payload);
+        }
+        let Some(acceptor) = &mut self.acceptor else { return };
+        for (segment, payload) in acceptor.poll_all() {
+            self.link.put(now, true, segment, payload);
+        }
+    }
+
+    /// Goes to the next thing that happens, if it happens before `until`.
+    pub(super) fn step(&mut self, until: Instant) -> bool {
+        self.flush();
+        let ends = [Some(&self.dialer), self.acceptor.as_ref()];
+        let timers = ends.into_iter().flatten().filter_map(|end| end.stream.poll_timeout());
+        let Some(next) = timers.chain(self.link.next_arrival()).min().filter(|&at| at <= until) else {
+            return false;
+        };
+        assert!(next >= self.dialer.now, "time went back");
+        for end in [Some(&mut self.dialer), self.acceptor.as_mut()].into_iter().flatten() {
+            end.now = next;
+            if end.stream.poll_timeout().is_some_and(|at| at <= next) {
+                end.stream.handle_timeout(next, &mut end.memory.pool());
+            }
+        }
+        let mut due: Vec<_> = self.link.flying.extract_if(.., |packet| packet.0 <= next).collect();
+        due.sort_by_key(|packet| (packet.0, packet.1));
+        for (_, _, to_dialer, segment, payload) in due {
+            self.deliver(next, to_dialer, segment, &payload);
+        }
+        true
+    }
+
+    fn deliver(&mut self, now: Instant, to_dialer: bool, segment: Segment, payload: &[u8]) {
+        if to_dialer {
+            self.dialer.feed(segment, payload);
+            return;
+        }
+        let is_syn = segment.flags == Flags::SYN;
+        match &mut self.acceptor {
+            // A copy of the SYN after the end would open a new connection, which is the owner's business.
+            Some(end) if is_syn && matches!(end.stream.state(), State::TimeWait | State::Closed) => {}
+            Some(acceptor) => acceptor.feed(segment, payload),
+            None if is_syn => {
+                let stream = Stream::accept(now, self.isn, &segment, &self.config);
+                let memory = Memory::new(self.chunks.0, self.chunks.1);
+                self.acceptor = Some(End { stream, memory, now });
+            }
+            None => {}
+        }
+    }
+}
+
+/// What one side wants to say and has heard so far.
+pub(super) struct Talk {
+    pub(super) say: Vec<u8>,
+    pub(super) said: usize,
+    pub(super) heard: Vec<u8>,
+    pub(super) ended: bool,
+    /// Sizes of writes, used in turn.
+    pub(super) writes: Vec<usize>,
+    pub(super) turn: usize,
+}
+
+impl Talk {
+    pub(super) fn new(bytes: usize, writes: Vec<usize>) -> Self {
+        Talk { say: pattern(bytes, bytes), said: 0, heard: Vec::new(), ended: false, writes, turn: 0 }
+    }
+
+    pub(super) fn go_on(&mut self, end: &mut End) {
+        while self.said < self.say.len() {
+            let size = self.writes[self.turn % self.writes.len()].max(1).min(self.say.len() - self.said);
+            let Ok(n) = end.stream.write(end.now, &self.say[self.said..][..size], &mut end.memory.pool())
+            else {
+                break;
+            };
+            self.said += n;
+            self.turn += usize::from(n > 0);
+            if n < size {
+                break;
+            }
+        }
+        if self.said == self.say.len() {
+            end.stream.finish(end.now);
+        }
+        while !self.ended {
+            match end.read() {
+                Ok(None) => self.ended = true,
+                Ok(Some(piece)) if piece.is_empty() => break,
+                Ok(Some(piece)) => self.heard.extend(piece),
+                Err(error) => panic!("{error}"),
+            }
+        }
+    }
+}
+
+/// Runs until both sides are done; panics if they do not get there.
+pub(super) fn converse(pair: &mut Pair, a: &mut Talk, b: &mut Talk, limit: Duration) {
+    let until = pair.dialer.now + limit;
+    let mut steps = 0u64;
+    loop {
+        a.go_on(&mut pair.dialer);
+        if let Some(acceptor) = &mut pair.acceptor {
+            b.go_on(acceptor);
+        }
+        let acceptor_done = pair.acceptor.as_ref().is_some_and(|end| end.stream.state() == State::Closed);
+        if acceptor_done && pair.dialer.stream.state() == State::Closed {
+            break;
+        }
+        let stuck = !pair.step(until);
+        steps += 1;
+        assert!(
+            !stuck && steps < 2_000_000,
+            "stuck after {steps} steps at {:?}: {:?} {:?}",
+            pair.dialer.now,
+            pair.dialer.stream,
+            pair.acceptor.as_ref().map(|end| &end.stream)
+        );
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+
+    #[test]
+    fn exactly_the_bytes_arrive_and_both_sides_close(
+        seed: u64,
+        isn in prop_oneof![Just(0), Just((1 << 31) - 1), Just(u32::MAX), any::<u32>()],
+        (loss, copy, delay, jitter) in (0u8..40, 0u8..40, 0u32..30_000, prop_oneof![Just(0), 1u32..30_000]),
+        (a, b) in (0usize..150_000, 0usize..30_000),
+        writes in prop::collection::vec(prop_oneof![1usize..100, 1000usize..1300, 1usize..20_000], 1..6),
+        (chunks, size) in (24usize..400, prop_oneof![Just(1152usize), 100usize..2000, Just(4096)]),
+    ) {
+        let mut pair = Pair::new(isn, Config::DEFAULT, (chunks, size), Link::new(seed, loss, copy, delay, jitter));
+        let mut left = Talk::new(a, writes.clone());
+        let mut right = Talk::new(b, writes);
+        converse(&mut pair, &mut left, &mut right, Duration::from_secs(3600));
+        prop_assert!(left.heard == right.say, "dialer heard {} of {}", left.heard.len(), right.say.len());
+        prop_assert!(right.heard == left.say, "acceptor heard {} of {}", right.heard.len(), left.say.len());
+        for end in [pair.dialer, pair.acceptor.unwrap()] {
+            prop_assert_eq!(end.stream.close_reason(), Some(CloseReason::Clean));
+            prop_assert!(end.stream.is_reapable(end.now));
+            prop_assert_eq!(end.stream.poll_timeout(), None);
+            end.release();
+        }
+    }
+}

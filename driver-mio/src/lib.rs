@@ -13,10 +13,12 @@
 //! | `store`, `http` | worker threads: durable records and files, HTTP posts |
 //! | `mailbox` | how a worker thread reaches the loop |
 //! | `rendezvous`, `flags`, `identity` | the programs: what the operator says, and files read before the loop |
+//! | `crypto` | a faster provider for packets |
 //! | `clock`, `entropy`, `signals`, `rlimit`, `log` | the rest of the operating system |
 #![forbid(unsafe_code)]
 
 mod clock;
+mod crypto;
 mod dial;
 mod driver;
 mod entropy;
@@ -36,6 +38,7 @@ mod tls;
 mod udp;
 
 pub use clock::Clock;
+pub use crypto::RingCrypto;
 pub use dial::Target;
 pub use driver::{Driver, Setup, Stopper};
 pub use entropy::OsRng;

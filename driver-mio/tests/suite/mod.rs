@@ -306,6 +306,15 @@ pub(crate) fn timers_are_never_early_and_hardly_late(start: Start) {
     }
 }
 
+pub(crate) fn a_timer_that_never_moves_does_not_burn_the_processor(start: Start) {
+    let bench = Bench::start(start);
+    let mut command = bench.command();
+    command.say("stick");
+    assert!(command.ask("timer 300").starts_with("late by "));
+    let timeouts: u64 = command.ask("timeouts").parse().unwrap();
+    assert!(timeouts < 10_000, "{timeouts} calls in 300 ms");
+}
+
 pub(crate) fn posts_are_made_and_their_failure_is_told(start: Start) {
     let server = TcpListener::bind("127.0.0.1:0").unwrap();
     let addr = server.local_addr().unwrap();
@@ -382,6 +391,7 @@ macro_rules! tests {
             stores_are_answered_in_order_and_survive,
             dialling_reaches_addresses_and_names_and_reports_failure,
             timers_are_never_early_and_hardly_late,
+            a_timer_that_never_moves_does_not_burn_the_processor,
             posts_are_made_and_their_failure_is_told,
             shutdown_says_goodbye_and_cleans_up,
             the_exit_status_is_the_roles,

@@ -37,6 +37,9 @@ pub(crate) struct Probe {
     dialled: BTreeMap<ConnId, ConnId>,
     timers: Vec<(Instant, ConnId)>,
     next: u64,
+    /// The defect of a timer that serving does not move.
+    stuck: bool,
+    timeouts: u64,
 }
 
 impl Probe {
@@ -96,6 +99,8 @@ impl Probe {
             "timer" => {
                 self.timers.push((now.instant + Duration::from_millis(a.parse().unwrap()), conn));
             }
+            "stick" => self.stuck = true,
+            "timeouts" => self.say(conn, &self.timeouts.to_string()),
             "exit" => self.outputs.push_back(Output::Exit(a.parse().unwrap())),
             other => self.say(conn, &format!("no command {other}")),
         }
@@ -207,6 +212,7 @@ impl Role for Probe {
     }
 
     fn handle_timeout(&mut self, now: Now) {
+        self.timeouts += 1;
         let (due, later) = self.timers.drain(..).partition(|(at, _)| *at <= now.instant);
         self.timers = later;
         for (at, conn) in due {
@@ -226,6 +232,9 @@ impl Role for Probe {
     }
 
     fn poll_timeout(&self) -> Option<Instant> {
+        if self.stuck {
+            return Some(Instant::ORIGIN);
+        }
         self.timers.iter().map(|(at, _)| *at).min()
     }
 }

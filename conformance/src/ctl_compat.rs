@@ -176,8 +176,9 @@ const COMMANDS: [(&str, Check); 33] = [
 ];
 
 /// Two daemons of ours, driven by the released pilotctl.
-pub(crate) fn run(session: &Session, catalogue: &Catalogue) -> Result<Report, String> {
-    let mut report = Report::new("pilotctl 1.7.2 driving our daemon; JSON members and types as released");
+pub(crate) fn run(session: &Session, catalogue: &Catalogue, reports: &mut Vec<Report>) -> Result<(), String> {
+    let report =
+        Report::begin(reports, "pilotctl 1.7.2 driving our daemon; JSON members and types as released");
     let world = World::start(session, catalogue, Place::LOOPBACK, "ctl")?;
     let start = |name| Node::start_driven_by(&world, Flavour::Ours, Flavour::April, Place::LOOPBACK, name);
     let (a, b) = (start("a")?, start("b")?);
@@ -191,7 +192,7 @@ pub(crate) fn run(session: &Session, catalogue: &Catalogue) -> Result<Report, St
         };
         report.add(name, "1.7.2 ctl", started.elapsed().as_secs_f64(), verdict);
     }
-    Ok(report)
+    Ok(())
 }
 
 /// Fails naming the first member that is missing or of another type.

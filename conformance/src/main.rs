@@ -23,6 +23,7 @@ mod topology;
 mod wheels;
 
 use process::Session;
+use programs::Catalogue;
 use report::Report;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -94,7 +95,7 @@ fn main() -> ExitCode {
 fn run(mut options: Options) -> Result<bool, String> {
     if !isolate::is_inside() {
         // Fetching and building need the world outside; running needs to be shut off from it.
-        let catalogue = programs::Catalogue::prepare(options.bin.take(), options.wheels.take())?;
+        let catalogue = Catalogue::prepare(options.bin.take(), options.wheels.take())?;
         let keep = options.work.is_some();
         let work = options.work.take().unwrap_or_else(|| {
             std::env::temp_dir().join(format!("pilot-conformance-{}", std::process::id()))
@@ -116,27 +117,63 @@ fn run(mut options: Options) -> Result<bool, String> {
         }
         return Ok(passed);
     }
-    let catalogue = programs::Catalogue::from_environment()?;
+    let catalogue = Catalogue::from_environment()?;
     let work = options.work.ok_or("--work is missing")?;
-    let only = options.only.as_deref();
-    let mut reports: Vec<Report> = Vec::new();
     let limit = Duration::from_secs(if options.command == "faults" { 480 } else { 360 });
     let session = Session::new(work, limit)?;
-    if options.command == "faults" {
-        reports.push(faults::run(&session, &catalogue, only)?);
-    } else {
-        if only != Some("ctl") {
-            reports.push(matrix::run(&session, &catalogue, only)?);
-        }
-        if only.is_none_or(|only| only == "ctl") {
-            reports.push(ctl_compat::run(&session, &catalogue)?);
-        }
-    }
+    let mut reports = Vec::new();
+    // What was found before an interruption is reported all the same.
+    let ended = fill(&mut reports, &session, &catalogue, &options.command, options.only.as_deref());
     if options.json {
         println!("{}", report::to_json(&reports));
     } else {
         reports.iter().for_each(|report| print!("{}", report.to_text()));
     }
-    session.check()?;
-    Ok(reports.iter().all(|report| report.failures() == 0))
+    ended.map(|()| reports.iter().all(|report| report.failures() == 0))
+}
+
+fn fill(
+    reports: &mut Vec<Report>,
+    session: &Session,
+    catalogue: &Catalogue,
+    command: &str,
+    only: Option<&str>,
+) -> Result<(), String> {
+    if command == "faults" {
+        return faults::run(session, catalogue, only, reports);
+    }
+    if only != Some("ctl") {
+        matrix::run(session, catalogue, only, reports)?;
+    }
+    if only.is_none_or(|only| only == "ctl") {
+        ctl_compat::run(session, catalogue, reports)?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::parse;
+
+    fn words(text: &str) -> impl Iterator<Item = String> {
+        text.split_whitespace().map(String::from)
+    }
+
+    #[test]
+    fn options_follow_the_command() {
+        let options = parse(words("interop --only ours-1.7.2 --json")).expect("valid");
+        assert_eq!(options.command, "interop");
+        assert_eq!(options.only.as_deref(), Some("ours-1.7.2"));
+        assert!(options.json);
+    }
+
+    #[test]
+    fn what_is_not_understood_is_named() {
+        for (line, named) in
+            [("", "command"), ("test", "test"), ("interop --fast", "--fast"), ("faults --only", "--only")]
+        {
+            let why = parse(words(line)).expect_err("invalid");
+            assert!(why.contains(named), "{why}");
+        }
+    }
 }

@@ -9,8 +9,13 @@ use crate::topology::Place;
 use std::time::Instant;
 
 /// Runs all pairs, or the one called `only`.
-pub(crate) fn run(session: &Session, catalogue: &Catalogue, only: Option<&str>) -> Result<Report, String> {
-    let mut report = Report::new("client-target, each driven by its own pilotctl; seconds per step");
+pub(crate) fn run(
+    session: &Session,
+    catalogue: &Catalogue,
+    only: Option<&str>,
+    reports: &mut Vec<Report>,
+) -> Result<(), String> {
+    let report = Report::begin(reports, "client-target, each driven by its own pilotctl; seconds per step");
     let pairs = Flavour::ALL.iter().flat_map(|&a| Flavour::ALL.iter().map(move |&b| (a, b)));
     let pairs = pairs.map(|(a, b)| (a, b, format!("{}-{}", a.name(), b.name())));
     let pairs: Vec<_> = pairs.filter(|(_, _, name)| only.is_none_or(|only| only == name)).collect();
@@ -55,5 +60,5 @@ pub(crate) fn run(session: &Session, catalogue: &Catalogue, only: Option<&str>) 
             report.add(&name, column, started.elapsed().as_secs_f64(), verdict);
         }
     }
-    Ok(report)
+    Ok(())
 }

@@ -200,3 +200,15 @@ pub(crate) fn tail(text: &str, count: usize) -> String {
     let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
     lines[lines.len().saturating_sub(count)..].join(" | ")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::tail;
+
+    #[test]
+    fn a_tail_skips_blank_lines_and_may_be_shorter() {
+        assert_eq!(tail("a\n\nb\nc\n", 2), "b | c");
+        assert_eq!(tail("a\n", 3), "a");
+        assert_eq!(tail("", 3), "");
+    }
+}

@@ -33,8 +33,11 @@ pub(crate) struct Report {
 }
 
 impl Report {
-    pub(crate) fn new(title: &str) -> Report {
-        Report { title: title.into(), cells: Vec::new() }
+    /// Appends an empty table to `reports`.
+    pub(crate) fn begin<'r>(reports: &'r mut Vec<Report>, title: &str) -> &'r mut Report {
+        let place = reports.len();
+        reports.push(Report { title: title.into(), cells: Vec::new() });
+        &mut reports[place]
     }
 
     /// Adds a cell and says on stderr how it ended.
@@ -122,4 +125,23 @@ pub(crate) fn to_json(reports: &[Report]) -> Value {
         })
         .collect();
     Value::Array(tables)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Report, Verdict};
+
+    #[test]
+    fn a_table_has_a_row_for_each_pair_and_counts_only_our_failures() {
+        let mut report = Report { title: "pairs".into(), cells: Vec::new() };
+        report.add("ours-1.7.2", "ping", 0.25, Verdict::Pass(String::new()));
+        report.add("ours-1.7.2", "bench", 40.0, Verdict::Fail("short".into()));
+        report.add("1.7.2-1.7.2", "bench", 40.0, Verdict::TheirDefect("stalled".into()));
+        assert_eq!(report.failures(), 1);
+        let text = report.to_text();
+        let row = text.lines().find(|line| line.starts_with("ours-1.7.2")).expect("a row");
+        assert_eq!(row.split_whitespace().collect::<Vec<_>>(), ["ours-1.7.2", "0.25", "s", "FAIL"]);
+        assert!(text.contains("their 1.7.2-1.7.2 bench: stalled"));
+        assert!(text.ends_with("3 cells, 1 failed\n"));
+    }
 }

@@ -27,6 +27,7 @@ pub mod table;
 pub mod time;
 pub mod timers;
 pub mod trust;
+pub mod tunnel;
 pub mod wire;
 
 pub use addr::{Addr, SockAddr};

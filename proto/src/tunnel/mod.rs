@@ -1,0 +1,471 @@
+//! The tunnel to one peer: which keys there are, which one seals, and when a new one is exchanged (`spec/tunnel.md`).
+//!
+//! Both sides send an X25519 public key; each pair of keys (ours, theirs) is a [`Session`]. The rules:
+//!
+//! - **Make before break.** A key exchange is no proof of freshness: anybody can repeat an old one. It adds a session
+//!   and takes none away. Every session opens frames; one seals.
+//! - **Which one seals.** The one under which the peer last proved itself by a frame that opened, or the one its key
+//!   arrived for when we had asked for it. A key that arrives unasked is used only while nothing else works.
+//! - **Every belief has a way back.** A frame that does not open, or frames that stay unanswered, start a new exchange
+//!   with a fresh key, with back-off; it ends when the peer answers, and is given up after five attempts.
+//!
+//! The caller checks who the peer is ([`KeyAuthenticated::verify`](crate::wire::frame::KeyAuthenticated::verify)) and
+//! carries the frames: after each call it drains [`poll_exchange`](Tunnel::poll_exchange) and asks
+//! [`poll_timeout`](Tunnel::poll_timeout).
+
+mod error;
+mod exchange;
+mod offers;
+mod replay;
+mod schedule;
+mod session;
+#[cfg(test)]
+mod tests;
+
+pub use error::{OpenError, SealError};
+pub use exchange::NotGenuine;
+pub use replay::{LIVE_PREFIXES, RETIRED_PREFIXES, Refused, Replay, WINDOW, Window};
+pub use schedule::{ANSWER_CREDIT, ANSWER_GAP, BACK_OFF, CREDIT_EVERY, REST};
+pub use session::{
+    REFUSE_AFTER_BYTES, REFUSE_AFTER_PACKETS, REKEY_AFTER, REKEY_AFTER_BYTES, REKEY_AFTER_PACKETS,
+    REKEY_PATIENCE,
+};
+
+use heapless::Vec;
+
+use crate::crypto::{Crypto, PublicKey, WeakKey, same_key};
+use crate::rng::Rng;
+use crate::time::{Duration, Instant, earliest};
+use crate::wire::frame::{Sealed, TAG_LEN};
+use offers::{Known, Offers};
+use schedule::{Due, Schedule};
+use session::Session;
+
+/// Keys kept for one peer: the one that seals, the one it proved itself with, and the newest of others.
+pub const MAX_SESSIONS: usize = 4;
+/// A key that neither seals nor has opened anything for so long is wiped.
+pub const SESSION_KEPT: Duration = Duration::from_secs(60);
+/// The same key of the peer within this time is a copy (by relay, or PILK after PILA), not a repetition.
+pub const COPY_WITHIN: Duration = Duration::from_millis(250);
+/// Silence after which a key that seals gives way to one that arrives unasked or that the peer still uses.
+pub const GIVE_WAY_AFTER: Duration = Duration::from_secs(1);
+/// A peer that proved itself within this time has a key: its repeated key is not answered, and frames that do not
+/// open are taken for forgeries.
+pub const ALIVE_WITHIN: Duration = Duration::from_secs(2);
+/// Silence after which a new key is exchanged, under a key the peer has not proved to have. Doubles up to
+/// [`SILENCE_MOST`] as long as nothing is heard, and is counted from the next frame sealed.
+pub const SILENCE_UNPROVED: Duration = Duration::from_secs(2);
+/// The same under a key the peer has proved to have.
+pub const SILENCE_PROVED: Duration = Duration::from_secs(10);
+/// See [`SILENCE_UNPROVED`].
+pub const SILENCE_MOST: Duration = Duration::from_secs(60);
+
+/// The keys of one peer.
+pub struct Tunnel<C: Crypto> {
+    /// Oldest first.
+    sessions: Vec<Session<C::Aead>, MAX_SESSIONS>,
+    next_id: u32,
+    /// Id of the session that seals.
+    sealing: Option<u32>,
+    /// Id of the newest session that opened a frame.
+    proved: Option<u32>,
+    offers: Offers,
+    schedule: Schedule,
+    peer: Option<PeerKey>,
+    last_received: Option<Instant>,
+    /// When silence calls for a new key; `None` until the next frame is sealed.
+    silence_due: Option<Instant>,
+    /// How often it has since a frame was opened.
+    silences: u32,
+}
+
+/// The last key that arrived from the peer.
+#[derive(Clone, Copy)]
+struct PeerKey {
+    x25519: PublicKey,
+    authenticated: bool,
+    /// When it last arrived, copies not counted.
+    at: Instant,
+}
+
+/// What a key that arrived from the peer meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyOutcome {
+    /// A second copy of the one just handled.
+    Copy,
+    /// The same key again. It is answered if the peer seems to need it.
+    Repeated,
+    /// It answers ours: the tunnel is ready. **Seal a packet now**, a keepalive if nothing waits: that is what tells
+    /// the peer to use the new key.
+    Answered,
+    /// The peer begins: our answer is due. The tunnel is ready unless a working one goes on.
+    Begun,
+    /// Refused: the key is of low order.
+    Weak,
+    /// Refused: unsigned, while a signed key is in use.
+    Downgrade,
+}
+
+/// A frame that was opened.
+#[derive(Debug)]
+pub struct Opened<'a> {
+    /// The packet, and whatever the peer put after it.
+    pub packet: &'a mut [u8],
+    /// Newer than any frame before: the path to the peer may follow where it came from.
+    pub newest: bool,
+    /// The first frame under its key.
+    pub confirmed: bool,
+}
+
+impl<C: Crypto> Default for Tunnel<C> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<C: Crypto> Tunnel<C> {
+    /// A tunnel without keys. Its size is fixed.
+    pub const fn new() -> Self {
+        Tunnel {
+            sessions: Vec::new(),
+            next_id: 0,
+            sealing: None,
+            proved: None,
+            offers: Offers::new(),
+            schedule: Schedule::new(),
+            peer: None,
+            last_received: None,
+            silence_due: None,
+            silences: 0,
+        }
+    }
+
+    /// Something waits for the peer: starts an exchange if there is no key to seal with, none is being exchanged, and
+    /// none was given up within [`REST`].
+    pub fn want(&mut self, now: Instant) {
+        if !self.is_ready() {
+            self.schedule.want(now);
+        }
+    }
+
+    /// The peer evidently lost our key, or the path to it changed: exchanges a new one soon. Can be called on any
+    /// suspicion: it does nothing while an exchange runs, and keeps [`ANSWER_GAP`] from the last frame sent.
+    pub fn renew(&mut self, now: Instant) {
+        self.schedule.suspect(now);
+    }
+
+    /// The peer asked for our key by a frame that was not accepted (an anonymous exchange): sends it ours, unless that
+    /// has been done within [`ANSWER_GAP`].
+    pub fn answer(&mut self, now: Instant) {
+        if self.schedule.last_sent().is_none_or(|sent| now.since(sent) >= ANSWER_GAP) {
+            self.schedule.answer(now);
+        }
+    }
+
+    /// The X25519 public key to send to the peer now, in a signed exchange frame, over every path there is. Drain it
+    /// after each call.
+    pub fn poll_exchange(&mut self, now: Instant, crypto: &C, rng: &mut impl Rng) -> Option<PublicKey> {
+        let due = self.schedule.due(now)?;
+        if due == Due::Attempt || !self.offers.newest_is_young(now) {
+            self.offers.add(now, crypto, rng);
+            // The releases have one key for their whole life, so the new session can be had before the answer.
+            if let Some(peer) = self.peer {
+                // The key was not weak with another pair of ours, so it is not with this one.
+                let _ = self.pair(now, peer.x25519, peer.authenticated, due == Due::Attempt, crypto, rng);
+            }
+        }
+        self.schedule.sent(now, due);
+        let offer = self.offers.newest_mut()?;
+        if offer.known == Known::Unsent {
+            offer.known = Known::Sent;
+        }
+        Some(offer.public)
+    }
+
+    /// Feeds the X25519 key that arrived from the peer, after the check of who sent it.
+    pub fn handle_key(
+        &mut self,
+        now: Instant,
+        x25519: &PublicKey,
+        authenticated: bool,
+        crypto: &C,
+        rng: &mut impl Rng,
+    ) -> KeyOutcome {
+        if !authenticated && (self.is_authenticated() || self.peer.is_some_and(|peer| peer.authenticated)) {
+            return KeyOutcome::Downgrade;
+        }
+        let same = self.peer.filter(|peer| same_key(&peer.x25519, x25519));
+        if same.is_some_and(|peer| {
+            let asked_since = self.schedule.last_sent().is_some_and(|sent| sent >= peer.at);
+            now.since(peer.at) < COPY_WITHIN && !asked_since && (peer.authenticated || !authenticated)
+        }) {
+            return KeyOutcome::Copy;
+        }
+        let asked = self.schedule.awaits_answer();
+        if !asked && same.is_none() && !self.offers.newest_is_young(now) {
+            self.offers.add(now, crypto, rng);
+        }
+        let Ok(newest) = self.pair(now, *x25519, authenticated, asked, crypto, rng) else {
+            return KeyOutcome::Weak;
+        };
+        self.peer = Some(PeerKey { x25519: *x25519, authenticated, at: now });
+        if asked {
+            self.schedule.done();
+            self.take_offer_as_answered();
+            self.seal_with(newest);
+            return KeyOutcome::Answered;
+        }
+        if same.is_none() {
+            if self.sealing_gives_way(now) {
+                self.seal_with(newest);
+            }
+            self.schedule.answer(now);
+            return KeyOutcome::Begun;
+        }
+        // A release says its key again once it has accepted a fresh one of ours.
+        if self.take_offer_as_answered() {
+            self.seal_with(newest);
+        }
+        let alive = self.sessions.iter().filter_map(|session| session.opened).max();
+        if alive.is_none_or(|opened| now.since(opened) >= ALIVE_WITHIN) {
+            self.answer(now);
+        }
+        KeyOutcome::Repeated
+    }
+
+    /// Seals the packet at `frame[20..20 + inner_len]` in place, as node `own_node`: writes what goes before it and
+    /// the tag after it. The length of the whole frame.
+    pub fn seal(
+        &mut self,
+        now: Instant,
+        own_node: u32,
+        frame: &mut [u8],
+        inner_len: usize,
+    ) -> Result<usize, SealError> {
+        let Some(session) = find(&mut self.sessions, self.sealing) else {
+            self.schedule.want(now);
+            return Err(SealError::NoKey);
+        };
+        if session.is_worn(now) {
+            self.schedule.want(now);
+        }
+        let total = session.seal(now, own_node, frame, inner_len)?;
+        let first = if session.confirmed { SILENCE_PROVED } else { SILENCE_UNPROVED };
+        let silence = first.saturating_mul(1 << self.silences.min(5)).min(SILENCE_MOST);
+        self.silence_due.get_or_insert(now + silence);
+        Ok(total)
+    }
+
+    /// Opens a frame of the peer in place. If it does not open, its bytes stay as they were.
+    pub fn open<'b>(&mut self, now: Instant, sealed: Sealed<'b>) -> Result<Opened<'b>, OpenError> {
+        let mut sealed = sealed;
+        let mut error = OpenError::NoKey;
+        // Nearly always the first key tried: the one under which this prefix is known.
+        for known in [true, false] {
+            for at in (0..self.sessions.len()).rev() {
+                let Some(session) = self.sessions.get_mut(at) else { continue };
+                if session.knows(sealed.nonce.prefix) != known {
+                    continue;
+                }
+                let confirmed = !session.confirmed;
+                match session.open(now, &mut sealed) {
+                    Ok(newest) => {
+                        let (id, shared) = (session.id, session.shares_prefix(sealed.nonce.prefix));
+                        let newest = self.opened(now, id, newest, confirmed, shared);
+                        let (packet, _) =
+                            sealed.body.split_last_chunk_mut::<TAG_LEN>().ok_or(OpenError::Forged)?;
+                        return Ok(Opened { packet, newest, confirmed });
+                    }
+                    // A repetition is not a sign of a lost key.
+                    Err(refused @ OpenError::Replay(_)) => error = refused,
+                    Err(_) if matches!(error, OpenError::Replay(_)) => {}
+                    Err(other) => error = other,
+                }
+            }
+        }
+        self.did_not_open(now, error);
+        Err(error)
+    }
+
+    /// Must be called at [`poll_timeout`](Self::poll_timeout); then drain [`poll_exchange`](Self::poll_exchange).
+    pub fn handle_timeout(&mut self, now: Instant) {
+        if self.silence_due.is_some_and(|due| due <= now) {
+            self.silence_due = None;
+            self.silences = self.silences.saturating_add(1);
+            self.renew(now);
+        }
+        self.offers.prune(now);
+        let sealing = self.sealing;
+        self.sessions
+            .retain(|session| sealing == Some(session.id) || now.since(session.last_use()) < SESSION_KEPT);
+        self.schedule.handle_timeout(now);
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) must be called; `None` if only something from outside can change
+    /// anything.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        let aside = self.sessions.iter().filter(|session| self.sealing != Some(session.id));
+        let wipe = aside.map(|session| session.last_use() + SESSION_KEPT).min();
+        let keys = earliest(wipe, self.offers.next_prune());
+        earliest(earliest(self.schedule.poll_timeout(), self.silence_due), keys)
+    }
+
+    /// Whether there is a key to seal with.
+    pub fn is_ready(&self) -> bool {
+        self.sealing().is_some_and(|session| !session.is_spent())
+    }
+
+    /// Whether the key that seals was exchanged with signatures.
+    pub fn is_authenticated(&self) -> bool {
+        self.sealing().is_some_and(|session| session.authenticated)
+    }
+
+    /// Whether the peer has proved to have the key that seals.
+    pub fn is_confirmed(&self) -> bool {
+        self.sealing().is_some_and(|session| session.confirmed)
+    }
+
+    /// Whether an exchange of ours is running.
+    pub const fn is_exchanging(&self) -> bool {
+        self.schedule.is_running()
+    }
+
+    /// Whether the last exchange was given up unanswered.
+    pub const fn has_given_up(&self) -> bool {
+        self.schedule.has_given_up()
+    }
+
+    /// When a frame was last opened.
+    pub const fn last_received(&self) -> Option<Instant> {
+        self.last_received
+    }
+
+    /// When our key was last sent.
+    pub const fn last_exchange(&self) -> Option<Instant> {
+        self.schedule.last_sent()
+    }
+
+    fn sealing(&self) -> Option<&Session<C::Aead>> {
+        self.sessions.iter().find(|session| self.sealing == Some(session.id))
+    }
+
+    fn seal_with(&mut self, id: Option<u32>) {
+        if id.is_some() && self.sealing != id {
+            self.sealing = id;
+            // The new key has a silence of its own.
+            self.silence_due = None;
+        }
+    }
+
+    /// Whether a key that arrived unasked may seal: nothing works that it would replace.
+    fn sealing_gives_way(&self, now: Instant) -> bool {
+        self.sealing().is_none_or(|session| {
+            session.silent_for(now, GIVE_WAY_AFTER) || !session.confirmed && session.unanswered.is_none()
+        })
+    }
+
+    /// Notes that a key of the peer arrived after our newest was sent, if it was. Whether that is news.
+    fn take_offer_as_answered(&mut self) -> bool {
+        match self.offers.newest_mut() {
+            Some(offer) if offer.known == Known::Sent => {
+                offer.known = Known::Answered;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Makes a session of the peer's key with each of our pairs, which may all be what the peer has. The id of the one
+    /// with our newest pair, if we have any.
+    fn pair(
+        &mut self,
+        now: Instant,
+        peer: PublicKey,
+        authenticated: bool,
+        initiated: bool,
+        crypto: &C,
+        rng: &mut impl Rng,
+    ) -> Result<Option<u32>, WeakKey> {
+        let mut newest = None;
+        for at in 0..offers::MAX_OFFERS {
+            let Some(offer) = self.offers.iter().nth(at) else { break };
+            let known = self
+                .sessions
+                .iter_mut()
+                .find(|session| same_key(&session.own, &offer.public) && same_key(&session.peer, &peer));
+            if let Some(session) = known {
+                session.authenticated |= authenticated;
+                newest = Some(session.id);
+                continue;
+            }
+            let mut session =
+                Session::derive(self.next_id, now, &offer.secret, offer.public, peer, crypto, rng)?;
+            self.next_id = self.next_id.wrapping_add(1);
+            (session.authenticated, session.initiated) = (authenticated, initiated);
+            newest = Some(session.id);
+            self.insert(session);
+        }
+        Ok(newest)
+    }
+
+    /// Adds a session, in place of the one that is missed least if need be: never the one that seals or the newest
+    /// the peer has proved to have.
+    fn insert(&mut self, session: Session<C::Aead>) {
+        if self.sessions.is_full() {
+            let candidates =
+                self.sessions.iter().enumerate().filter(|(_, session)| {
+                    self.sealing != Some(session.id) && self.proved != Some(session.id)
+                });
+            let least =
+                candidates.min_by_key(|(_, session)| (session.confirmed, session.last_use(), session.id));
+            if let Some((at, _)) = least {
+                self.sessions.remove(at);
+            }
+        }
+        let kept = self.sessions.push(session);
+        debug_assert!(kept.is_ok());
+    }
+
+    /// A frame was opened under session `id`. Whether it is the newest of the tunnel.
+    fn opened(&mut self, now: Instant, id: u32, newest: bool, confirmed: bool, shares_prefix: bool) -> bool {
+        self.last_received = Some(now);
+        self.silence_due = None;
+        self.silences = 0;
+        self.schedule.restore_credit();
+        let age = |id: u32| self.sessions.iter().position(|session| session.id == id);
+        let newer_than = |other: Option<u32>| other.and_then(age).is_none_or(|other| age(id) > Some(other));
+        let newest = newest && (self.proved == Some(id) || newer_than(self.proved));
+        let switch = newer_than(self.sealing)
+            || self.sealing().is_some_and(|sealing| {
+                !sealing.confirmed && (confirmed || sealing.silent_for(now, GIVE_WAY_AFTER))
+            });
+        if newer_than(self.proved) {
+            self.proved = Some(id);
+        }
+        if switch {
+            self.seal_with(Some(id));
+        }
+        if confirmed {
+            self.schedule.done();
+        }
+        if shares_prefix {
+            self.renew(now);
+        }
+        newest
+    }
+
+    /// A frame did not open. Perhaps the peer has a key that we lack, perhaps anybody forged it.
+    fn did_not_open(&mut self, now: Instant, error: OpenError) {
+        let alive = self.last_received.is_some_and(|last| now.since(last) < ALIVE_WITHIN);
+        match error {
+            OpenError::Replay(Refused::TooManyPrefixes) => self.renew(now),
+            OpenError::Replay(_) => {}
+            OpenError::NoKey | OpenError::Forged if alive => {}
+            OpenError::NoKey | OpenError::Forged => self.renew(now),
+        }
+    }
+}
+
+fn find<A>(sessions: &mut [Session<A>], id: Option<u32>) -> Option<&mut Session<A>> {
+    sessions.iter_mut().find(|session| id == Some(session.id))
+}

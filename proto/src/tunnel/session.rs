@@ -1,0 +1,176 @@
+//! One key: what two X25519 keys give, our nonces under it, and the peer's.
+
+use super::replay::{Refused, Replay};
+use super::{OpenError, SealError};
+use crate::crypto::{Aead, Crypto, PublicKey, WeakKey, X25519Secret};
+use crate::rng::Rng;
+use crate::time::{Duration, Instant};
+use crate::wire::frame::{Nonce, SEALED_HEAD_LEN, SEALED_OVERHEAD, Sealed, TAG_LEN, sealed_head};
+
+/// Packets sealed under one key after which a new one is sought. RFC 9001 B.1 allows 2^28 packets of up to 2 KiB;
+/// a key serves both directions, and the peer may count as we do.
+pub const REKEY_AFTER_PACKETS: u64 = 1 << 26;
+/// Packets sealed under one key after which it seals no more.
+pub const REFUSE_AFTER_PACKETS: u64 = 1 << 27;
+/// Bytes sealed under one key after which a new one is sought.
+pub const REKEY_AFTER_BYTES: u64 = 1 << 36;
+/// Bytes sealed under one key after which it seals no more.
+pub const REFUSE_AFTER_BYTES: u64 = 1 << 37;
+/// Age of a key at which a new one is sought, when there is something to seal.
+pub const REKEY_AFTER: Duration = Duration::from_secs(60 * 60);
+/// What the side that did not start the exchange adds to [`REKEY_AFTER`], so that both do not start at once.
+pub const REKEY_PATIENCE: Duration = Duration::from_secs(5 * 60);
+
+/// What the key derivation is bound to.
+const KEY_INFO: &[u8] = b"pilot-tunnel-v1";
+
+/// A key and its state. It is kept as long as either side may use it; its counter never restarts.
+pub(super) struct Session<A> {
+    /// Grows with each session of a tunnel.
+    pub(super) id: u32,
+    aead: A,
+    /// Our public key.
+    pub(super) own: PublicKey,
+    /// The peer's public key.
+    pub(super) peer: PublicKey,
+    /// The peer's key came signed.
+    pub(super) authenticated: bool,
+    /// We started the exchange.
+    pub(super) initiated: bool,
+    pub(super) born: Instant,
+    /// A frame has been opened: the peer has the key.
+    pub(super) confirmed: bool,
+    /// When the last frame was opened.
+    pub(super) opened: Option<Instant>,
+    /// When the first frame was sealed after the last one opened.
+    pub(super) unanswered: Option<Instant>,
+    prefix: [u8; 4],
+    /// The last counter used.
+    counter: u64,
+    bytes: u64,
+    replay: Replay,
+}
+
+impl<A: Aead> Session<A> {
+    /// Derives the key that `secret` (whose public key is `own`) and `peer` give.
+    pub(super) fn derive<C: Crypto<Aead = A>>(
+        id: u32,
+        now: Instant,
+        secret: &X25519Secret,
+        own: PublicKey,
+        peer: PublicKey,
+        crypto: &C,
+        rng: &mut impl Rng,
+    ) -> Result<Self, WeakKey> {
+        let shared = crypto.x25519(secret, &peer)?;
+        let mut prefix = [0; 4];
+        rng.fill(&mut prefix);
+        Ok(Session {
+            id,
+            aead: crypto.aead(&crypto.hkdf_sha256(&shared, KEY_INFO)),
+            own,
+            peer,
+            authenticated: false,
+            initiated: false,
+            born: now,
+            confirmed: false,
+            opened: None,
+            unanswered: None,
+            prefix,
+            counter: 0,
+            bytes: 0,
+            replay: Replay::default(),
+        })
+    }
+
+    /// Seals the packet at `frame[20..20 + len]` for the node `own`; the length of the whole frame.
+    pub(super) fn seal(
+        &mut self,
+        now: Instant,
+        own: u32,
+        frame: &mut [u8],
+        len: usize,
+    ) -> Result<usize, SealError> {
+        let total = len.saturating_add(SEALED_OVERHEAD);
+        let lent = frame.len();
+        let frame = frame.get_mut(..total).ok_or(SealError::BufferTooSmall { needed: total, lent })?;
+        if self.is_spent() {
+            return Err(SealError::KeySpent);
+        }
+        let too_small = SealError::BufferTooSmall { needed: total, lent };
+        let (head, rest) = frame.split_first_chunk_mut::<SEALED_HEAD_LEN>().ok_or(too_small)?;
+        let (packet, tag) = rest.split_last_chunk_mut::<TAG_LEN>().ok_or(too_small)?;
+        // Counted before use: a nonce whose sealing failed is not used again.
+        self.counter += 1;
+        self.bytes = self.bytes.saturating_add(len as u64);
+        let nonce = Nonce { prefix: self.prefix, counter: self.counter };
+        *head = sealed_head(own, nonce);
+        *tag = self.aead.seal_in_place(&nonce.to_bytes(), &own.to_be_bytes(), packet)?;
+        self.unanswered.get_or_insert(now);
+        Ok(total)
+    }
+
+    /// Opens a frame in place, if it is for this key and new. Whether it is newer than all before under this key.
+    /// The bytes stay as they were if not.
+    pub(super) fn open(&mut self, now: Instant, sealed: &mut Sealed<'_>) -> Result<bool, OpenError> {
+        self.replay.check(sealed.nonce)?;
+        let aad = sealed.aad();
+        let (packet, tag) = sealed.body.split_last_chunk_mut::<TAG_LEN>().ok_or(OpenError::Forged)?;
+        self.aead.open_in_place(&sealed.nonce.to_bytes(), &aad, packet, tag)?;
+        self.confirmed = true;
+        self.opened = Some(now);
+        self.unanswered = None;
+        Ok(self.replay.mark(sealed.nonce))
+    }
+
+    /// Whether the peer uses this prefix under this key.
+    pub(super) fn knows(&self, prefix: [u8; 4]) -> bool {
+        self.replay.knows(prefix)
+    }
+
+    /// Whether it may not seal any more.
+    pub(super) fn is_spent(&self) -> bool {
+        self.counter >= REFUSE_AFTER_PACKETS || self.bytes >= REFUSE_AFTER_BYTES
+    }
+
+    /// Whether a new key should be sought.
+    pub(super) fn is_worn(&self, now: Instant) -> bool {
+        let patience = if self.initiated { Duration::ZERO } else { REKEY_PATIENCE };
+        self.counter >= REKEY_AFTER_PACKETS
+            || self.bytes >= REKEY_AFTER_BYTES
+            || now.since(self.born) >= REKEY_AFTER + patience
+    }
+
+    /// Whether `prefix` is the one we use: both directions would draw the same nonces.
+    pub(super) fn shares_prefix(&self, prefix: [u8; 4]) -> bool {
+        self.prefix == prefix
+    }
+
+    /// Whether it has sealed frames for so long without opening one.
+    pub(super) fn silent_for(&self, now: Instant, at_least: Duration) -> bool {
+        self.unanswered.is_some_and(|since| now.since(since) >= at_least)
+    }
+
+    /// When it was last good for something.
+    pub(super) fn last_use(&self) -> Instant {
+        self.opened.unwrap_or(self.born).max(self.born)
+    }
+
+    /// Puts the volume sealed near its limits, which no test can reach otherwise.
+    #[cfg(test)]
+    pub(super) fn wear(&mut self, packets: u64, bytes: u64) {
+        (self.counter, self.bytes) = (self.counter.max(packets), bytes);
+    }
+
+    /// Uses the peer's prefix, which chance brings once in 2^32.
+    #[cfg(test)]
+    pub(super) fn set_prefix(&mut self, prefix: [u8; 4]) {
+        self.prefix = prefix;
+    }
+}
+
+impl From<Refused> for OpenError {
+    fn from(refused: Refused) -> Self {
+        OpenError::Replay(refused)
+    }
+}

@@ -1,0 +1,106 @@
+//! What cannot be reached from outside in a test's time: volume limits, and prefixes that coincide.
+
+use super::*;
+use crate::crypto::RustCrypto;
+use crate::rng::SeededRng;
+use crate::wire::frame::Frame;
+
+const START: Instant = Instant::from_millis(1000);
+/// When the limit on answers no longer stands in the way.
+const LATER: Instant = Instant::from_millis(6000);
+
+/// Two tunnels that have just proved themselves to each other.
+fn ready(rng: &mut SeededRng) -> (Tunnel<RustCrypto>, Tunnel<RustCrypto>) {
+    let (mut a, mut b) = (Tunnel::new(), Tunnel::new());
+    a.want(START);
+    exchange(START, &mut a, &mut b, rng);
+    send(START, &mut a, &mut b).unwrap();
+    send(START, &mut b, &mut a).unwrap();
+    (a, b)
+}
+
+/// Carries exchange frames until both are silent.
+fn exchange(now: Instant, a: &mut Tunnel<RustCrypto>, b: &mut Tunnel<RustCrypto>, rng: &mut SeededRng) {
+    loop {
+        let (from_a, from_b) =
+            (a.poll_exchange(now, &RustCrypto, rng), b.poll_exchange(now, &RustCrypto, rng));
+        if from_a.is_none() && from_b.is_none() {
+            return;
+        }
+        if let Some(key) = from_a {
+            b.handle_key(now, &key, true, &RustCrypto, rng);
+        }
+        if let Some(key) = from_b {
+            a.handle_key(now, &key, true, &RustCrypto, rng);
+        }
+    }
+}
+
+fn send(
+    now: Instant,
+    from: &mut Tunnel<RustCrypto>,
+    to: &mut Tunnel<RustCrypto>,
+) -> Result<[u8; 4], SealError> {
+    let mut frame = [0; 40];
+    frame[20..24].copy_from_slice(b"data");
+    let len = from.seal(now, 1, &mut frame, 4)?;
+    let prefix = frame[8..12].try_into().unwrap();
+    let Ok(Frame::Sealed(sealed)) = Frame::parse(&mut frame[..len]) else { panic!("not a sealed frame") };
+    assert_eq!(to.open(now, sealed).unwrap().packet, b"data");
+    Ok(prefix)
+}
+
+fn sealing(tunnel: &mut Tunnel<RustCrypto>) -> &mut Session<crate::crypto::Aes256Gcm> {
+    find(&mut tunnel.sessions, tunnel.sealing).unwrap()
+}
+
+#[test]
+fn a_key_is_replaced_before_it_is_spent() {
+    for (packets, bytes) in [(REKEY_AFTER_PACKETS - 2, 0), (0, REKEY_AFTER_BYTES - 5)] {
+        let mut rng = SeededRng::new(1);
+        let (mut a, mut b) = ready(&mut rng);
+        sealing(&mut a).wear(packets, bytes);
+        send(LATER, &mut a, &mut b).unwrap();
+        assert!(!a.is_exchanging(), "one below the limit");
+        send(LATER, &mut a, &mut b).unwrap();
+        send(LATER, &mut a, &mut b).unwrap();
+        assert!(a.is_exchanging());
+        let old = sealing(&mut a).id;
+        exchange(LATER, &mut a, &mut b, &mut rng);
+        assert_ne!(sealing(&mut a).id, old);
+        send(LATER, &mut a, &mut b).unwrap();
+    }
+}
+
+#[test]
+fn a_spent_key_seals_nothing() {
+    for (packets, bytes) in [(REFUSE_AFTER_PACKETS - 1, 0), (0, REFUSE_AFTER_BYTES - 4)] {
+        let mut rng = SeededRng::new(1);
+        let (mut a, mut b) = ready(&mut rng);
+        sealing(&mut a).wear(packets, bytes);
+        send(LATER, &mut a, &mut b).unwrap();
+        assert!(!a.is_ready());
+        assert_eq!(send(LATER, &mut a, &mut b), Err(SealError::KeySpent));
+        send(LATER, &mut b, &mut a).unwrap();
+        exchange(LATER, &mut a, &mut b, &mut rng);
+        send(LATER, &mut a, &mut b).unwrap();
+    }
+}
+
+#[test]
+fn a_prefix_used_by_both_sides_ends_the_key() {
+    let mut rng = SeededRng::new(1);
+    let (mut a, mut b) = ready(&mut rng);
+    let prefix = send(START, &mut a, &mut b).unwrap();
+    sealing(&mut b).set_prefix(prefix);
+    send(LATER, &mut a, &mut b).unwrap();
+    let old = sealing(&mut b).id;
+    exchange(LATER, &mut a, &mut b, &mut rng);
+    assert_ne!(sealing(&mut b).id, old);
+    assert_ne!(send(LATER, &mut a, &mut b).unwrap(), send(LATER, &mut b, &mut a).unwrap());
+}
+
+#[test]
+fn a_tunnel_has_a_known_size() {
+    assert!(size_of::<Tunnel<RustCrypto>>() <= 9 * 1024, "{} bytes", size_of::<Tunnel<RustCrypto>>());
+}

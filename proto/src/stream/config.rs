@@ -74,8 +74,9 @@ pub const MAX_PERSIST_WAIT: Duration = Duration::from_secs(5);
 pub const FIN_TRIES: u8 = 6;
 /// How long the bytes before a FIN may be missing, from the last that came (1.18.0: 15 s).
 pub const FIN_HOLE_WAIT: Duration = Duration::from_secs(10);
-/// How long a peer that sent FIN may stay silent to our data: a reference peer reads nothing any more.
-pub const FIN_LINGER: Duration = Duration::from_secs(5);
+/// How long a peer that sent FIN may stay silent to our data: a reference peer reads nothing any more. Long enough for
+/// six retransmissions.
+pub const FIN_LINGER: Duration = Duration::from_secs(15);
 /// How long a clean end is remembered to answer a repeated FIN (the reference's).
 pub const DEFAULT_TIME_WAIT: Duration = Duration::from_secs(10);
 /// Silence in either direction after which the peer is probed (the reference's).

@@ -200,9 +200,12 @@ impl SendQueue {
     }
 
     /// Takes the cumulative acknowledgment `ack`, in `una..=nxt`.
+    ///
+    /// It gives no round trip if it covers anything sent twice: what lies behind that waited for it at the receiver.
     pub(super) fn ack(&mut self, now: Instant, ack: Seq, srtt: Duration, pool: &mut Pool) -> Delivered {
         let mut delivered = Delivered { bytes: ack.distance(self.una), ..Delivered::default() };
         self.una = ack;
+        let mut repaired = false;
         while let Some(head) = self.queue.head.filter(|&head| Some(head) != self.unsent_head) {
             let chunk = pool.get(head);
             if chunk.end().is_after(ack) || self.queue.pop(pool).is_none() {
@@ -213,12 +216,14 @@ impl SendQueue {
             self.outstanding -= 1;
             self.bytes -= u32::from(chunk.len);
             self.leave(&chunk);
+            repaired |= chunk.resent;
             if chunk.fate != Fate::Sacked {
                 self.note_delivery(now, &chunk, srtt, &mut delivered);
             } else {
                 self.sacked -= 1;
             }
         }
+        delivered.rtt = delivered.rtt.filter(|_| !repaired);
         delivered
     }
 

@@ -255,7 +255,9 @@ impl Sender {
                 counters.sack_recv.saturating_add(u32::try_from(sack.blocks().len()).unwrap_or(0));
             let seen = self.queue.sack(now, sack, srtt, pool);
             reported = seen.segments;
-            delivered.rtt = delivered.rtt.or(seen.rtt);
+            // After a timeout a report may repeat what an earlier one, now lost, already said.
+            let seen_rtt = seen.rtt.filter(|_| !matches!(self.recovery, Recovery::Timeout { .. }));
+            delivered.rtt = delivered.rtt.or(seen_rtt);
         }
         if let Some(rtt) = delivered.rtt {
             self.rtt.sample(rtt);

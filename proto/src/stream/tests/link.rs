@@ -152,7 +152,7 @@ impl Talk {
                 Ok(None) => self.ended = true,
                 Ok(Some(piece)) if piece.is_empty() => break,
                 Ok(Some(piece)) => self.heard.extend(piece),
-                Err(error) => panic!("{error}"),
+                Err(error) => panic!("{error} {:?} {:#?}", end.now, end.stream),
             }
         }
     }
@@ -184,13 +184,11 @@ pub(super) fn converse(pair: &mut Pair, a: &mut Talk, b: &mut Talk, limit: Durat
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
-
     #[test]
     fn exactly_the_bytes_arrive_and_both_sides_close(
         seed: u64,
         isn in prop_oneof![Just(0), Just((1 << 31) - 1), Just(u32::MAX), any::<u32>()],
-        (loss, copy, delay, jitter) in (0u8..40, 0u8..40, 0u32..30_000, prop_oneof![Just(0), 1u32..30_000]),
+        (loss, copy, delay, jitter) in (0u8..26, 0u8..40, 0u32..30_000, prop_oneof![Just(0), 1u32..30_000]),
         (a, b) in (0usize..150_000, 0usize..30_000),
         writes in prop::collection::vec(prop_oneof![1usize..100, 1000usize..1300, 1usize..20_000], 1..6),
         (chunks, size) in (24usize..400, prop_oneof![Just(1152usize), 100usize..2000, Just(4096)]),

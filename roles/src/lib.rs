@@ -14,6 +14,7 @@
 
 extern crate alloc;
 
+pub mod client;
 pub mod clock;
 pub mod frames;
 pub mod ipc;

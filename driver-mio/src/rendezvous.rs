@@ -54,7 +54,7 @@ struct Options {
     #[arg(long, default_value = "")]
     http: String,
     /// Secret that administrators must send; without one there is no administration
-    #[arg(long, default_value = "")]
+    #[arg(long, env = "PILOT_ADMIN_TOKEN", hide_env_values = true, default_value = "")]
     admin_token: String,
     /// debug, info, warn or error
     #[arg(long, default_value = "info")]

@@ -8,18 +8,20 @@
 //! | --- | --- |
 //! | `driver` | the event loop and the contract with the role |
 //! | `udp`, `outbox` | datagrams in and out, in batches |
-//! | `streams`, `queue`, `listen`, `dial` | byte streams: life of a connection, its outgoing bytes, accepting, dialling |
-//! | `tls` | TLS under a byte stream |
+//! | `streams`, `queue` | byte streams: the life of a connection, its outgoing bytes |
+//! | `doors`, `listen`, `dial`, `rlimit` | where connections come from: accepting, binding, dialling |
+//! | `socket`, `tls` | what is under a byte stream: TCP, Unix, TLS |
 //! | `store`, `http` | worker threads: durable records and files, HTTP posts |
 //! | `mailbox` | how a worker thread reaches the loop |
 //! | `rendezvous`, `flags`, `identity` | the programs: what the operator says, and files read before the loop |
 //! | `crypto` | a faster provider for packets |
-//! | `clock`, `entropy`, `signals`, `rlimit`, `log` | the rest of the operating system |
+//! | `clock`, `entropy`, `signals`, `log` | the rest of the operating system |
 #![forbid(unsafe_code)]
 
 mod clock;
 mod crypto;
 mod dial;
+mod doors;
 mod driver;
 mod entropy;
 mod flags;
@@ -32,6 +34,7 @@ mod queue;
 pub mod rendezvous;
 mod rlimit;
 mod signals;
+mod socket;
 mod store;
 mod streams;
 mod tls;

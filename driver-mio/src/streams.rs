@@ -1,4 +1,4 @@
-//! Byte streams: the life of every connection from its opening to the last byte, and the listeners they come through.
+//! Byte streams: the life of every connection from its opening to the last byte.
 //!
 //! mio reports an edge once, so readiness is remembered per connection until the kernel says "would block", and what is
 //! ready waits in a queue from which each turn takes every connection once: a busy one cannot starve the others.
@@ -7,33 +7,29 @@
 //! is read and dropped for a moment. Closing at once would make TCP throw away the last answer.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
-    io::{self, ErrorKind, Read},
-    net::{Shutdown, SocketAddr},
+    collections::{BTreeSet, HashMap, VecDeque},
+    io::ErrorKind,
+    net::SocketAddr,
     time::Duration,
     vec,
 };
 
-use mio::{
-    Interest, Registry, Token,
-    event::{Event, Source},
-    net::{TcpListener, TcpStream, UnixListener, UnixStream},
-};
+use mio::{Interest, Registry, Token, event::Event, net::TcpStream};
 use pilot_proto::Instant;
 use pilot_roles::role::{Closed, ConnId, Listener};
 
 use crate::{
     dial::{Resolved, Resolver, Target},
-    listen::{self, Place, UnixPlace},
+    doors::Doors,
+    listen::Place,
     mailbox::Mailbox,
     queue::Queue,
-    tls::{DialTls, ServeTls, TlsStream},
+    socket::Socket,
+    tls::DialTls,
 };
 
 /// Connections at a time; more wait in the kernel's backlog.
 const MAX_CONNECTIONS: usize = 65_536;
-/// Connections accepted from one listener in one turn.
-const ACCEPTS_PER_TURN: usize = 64;
 /// Bytes read from one connection in one turn.
 pub(crate) const READ_PER_TURN: usize = 65_536;
 /// Bytes written to one connection in one turn.
@@ -46,8 +42,6 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long what the other side still sends is read and dropped after the last byte.
 const LINGER: Duration = Duration::from_secs(1);
-/// Pause after accepting failed for want of descriptors or memory.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 
 /// What the role must be told about a connection.
 #[derive(Debug, PartialEq, Eq)]
@@ -71,66 +65,6 @@ pub(crate) enum News {
         conn: ConnId,
         reason: Closed,
     },
-}
-
-enum Socket {
-    Tcp(TcpStream),
-    Tls(TlsStream),
-    Unix(UnixStream),
-}
-
-impl Socket {
-    fn source(&mut self) -> &mut dyn Source {
-        match self {
-            Socket::Tcp(socket) => socket,
-            Socket::Tls(socket) => socket.tcp(),
-            Socket::Unix(socket) => socket,
-        }
-    }
-
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        match self {
-            Socket::Tcp(socket) => socket.read(buffer),
-            Socket::Tls(socket) => socket.read(buffer),
-            Socket::Unix(socket) => socket.read(buffer),
-        }
-    }
-
-    fn write_from(&mut self, queue: &mut Queue) -> io::Result<usize> {
-        match self {
-            Socket::Tcp(socket) => queue.write_to(socket),
-            Socket::Tls(socket) => queue.write_to(socket),
-            Socket::Unix(socket) => queue.write_to(socket),
-        }
-    }
-
-    /// Whether bytes taken from the queue have not reached the kernel.
-    fn has_pending(&self) -> bool {
-        matches!(self, Socket::Tls(socket) if socket.has_pending())
-    }
-
-    fn push_pending(&mut self) -> io::Result<()> {
-        match self {
-            Socket::Tls(socket) => socket.push_pending(),
-            Socket::Tcp(_) | Socket::Unix(_) => Ok(()),
-        }
-    }
-
-    fn finish(&mut self) -> io::Result<()> {
-        match self {
-            Socket::Tcp(socket) => socket.shutdown(Shutdown::Write),
-            Socket::Tls(socket) => socket.finish(),
-            Socket::Unix(socket) => socket.shutdown(Shutdown::Write),
-        }
-    }
-
-    fn tcp(&mut self) -> Option<&TcpStream> {
-        match self {
-            Socket::Tcp(socket) => Some(socket),
-            Socket::Tls(socket) => Some(socket.tcp()),
-            Socket::Unix(_) => None,
-        }
-    }
 }
 
 /// Where a connection is in its life.
@@ -161,19 +95,6 @@ struct Conn {
     tls: Option<DialTls>,
 }
 
-enum Acceptor {
-    Tcp(TcpListener, Option<ServeTls>),
-    Unix(#[expect(dead_code, reason = "removes the socket file when dropped")] UnixPlace, UnixListener),
-}
-
-struct Listening {
-    name: Listener,
-    acceptor: Acceptor,
-    ready: bool,
-    /// Not before this instant, after a failure.
-    paused_until: Option<Instant>,
-}
-
 /// All byte streams of one role.
 pub(crate) struct Streams {
     registry: Registry,
@@ -181,7 +102,7 @@ pub(crate) struct Streams {
     resolver: Resolver,
     conns: HashMap<Token, Conn>,
     tokens: HashMap<ConnId, Token>,
-    listeners: BTreeMap<Token, Listening>,
+    doors: Doors,
     next_token: usize,
     next_accepted: u64,
     reads: VecDeque<Token>,
@@ -199,7 +120,7 @@ impl Streams {
             resolver: Resolver::default(),
             conns: HashMap::new(),
             tokens: HashMap::new(),
-            listeners: BTreeMap::new(),
+            doors: Doors::default(),
             next_token: first_token,
             next_accepted: 0,
             reads: VecDeque::new(),
@@ -212,25 +133,8 @@ impl Streams {
     // ---- what the role wants ----
 
     pub(crate) fn listen(&mut self, name: Listener, place: Place) -> Result<(), String> {
-        let mut acceptor = match place {
-            Place::Unix(path) => {
-                let (listener, place) = listen::bind_unix(&path)?;
-                Acceptor::Unix(place, UnixListener::from_std(listener))
-            }
-            Place::Tcp(addr) => Acceptor::Tcp(
-                TcpListener::from_std(listen::bind_tcp(&addr).map_err(|e| e.to_string())?),
-                None,
-            ),
-            Place::Bound(listener, tls) => Acceptor::Tcp(TcpListener::from_std(listener), tls),
-        };
         let token = self.new_token();
-        let source: &mut dyn Source = match &mut acceptor {
-            Acceptor::Tcp(listener, _) => listener,
-            Acceptor::Unix(_, listener) => listener,
-        };
-        self.registry.register(source, token, Interest::READABLE).map_err(|e| e.to_string())?;
-        self.listeners.insert(token, Listening { name, acceptor, ready: true, paused_until: None });
-        Ok(())
+        self.doors.open(name, place, &self.registry, token)
     }
 
     pub(crate) fn connect(&mut self, id: ConnId, target: Option<&Target>, now: Instant) {
@@ -295,8 +199,7 @@ impl Streams {
     /// Takes note of an event; false if the token is not one of these.
     pub(crate) fn ready(&mut self, event: &Event, now: Instant) -> bool {
         let token = event.token();
-        if let Some(listening) = self.listeners.get_mut(&token) {
-            listening.ready = true;
+        if self.doors.ready(token) {
             return true;
         }
         let Some(conn) = self.conns.get_mut(&token) else { return false };
@@ -338,16 +241,14 @@ impl Streams {
 
     /// When [`Streams::expire`] or accepting has something to do.
     pub(crate) fn next_deadline(&self) -> Option<Instant> {
-        let paused = self.listeners.values().filter_map(|listening| listening.paused_until).min();
-        pilot_proto::time::earliest(self.deadlines.first().map(|(at, _)| *at), paused)
+        pilot_proto::time::earliest(self.deadlines.first().map(|(at, _)| *at), self.doors.next_deadline())
     }
 
     // ---- the work of a turn ----
 
     /// Whether a turn would find work without waiting for the operating system.
     pub(crate) fn has_work(&self) -> bool {
-        !(self.reads.is_empty() && self.writes.is_empty() && self.news.is_empty())
-            || self.listeners.values().any(|l| l.ready && l.paused_until.is_none())
+        !(self.reads.is_empty() && self.writes.is_empty() && self.news.is_empty()) || self.doors.has_work()
     }
 
     pub(crate) fn next_news(&mut self) -> Option<News> {
@@ -356,45 +257,12 @@ impl Streams {
 
     /// Accepts what waits, within the bounds of a turn. Returns how many.
     pub(crate) fn accept(&mut self, now: Instant) -> usize {
-        let mut accepted = 0;
-        let tokens: Vec<Token> = self.listeners.keys().copied().collect();
-        for token in tokens {
-            for _ in 0..ACCEPTS_PER_TURN {
-                let full = self.conns.len() >= MAX_CONNECTIONS;
-                let Some(listening) = self.listeners.get_mut(&token) else { break };
-                listening.paused_until = listening.paused_until.filter(|until| *until > now);
-                if !listening.ready || listening.paused_until.is_some() {
-                    break;
-                }
-                let socket = match &listening.acceptor {
-                    _ if full => Err(io::Error::other(format!("{MAX_CONNECTIONS} connections are open"))),
-                    Acceptor::Tcp(listener, None) => listener.accept().map(|(socket, _)| Socket::Tcp(socket)),
-                    Acceptor::Tcp(listener, Some(tls)) => {
-                        listener.accept().and_then(|(socket, _)| tls.session(socket)).map(Socket::Tls)
-                    }
-                    Acceptor::Unix(_, listener) => listener.accept().map(|(socket, _)| Socket::Unix(socket)),
-                };
-                let name = listening.name;
-                match socket {
-                    Ok(socket) => {
-                        accepted += 1;
-                        self.accepted(name, socket);
-                    }
-                    Err(e) if e.kind() == ErrorKind::WouldBlock => {
-                        listening.ready = false;
-                        break;
-                    }
-                    // The caller has gone already.
-                    Err(e) if matches!(e.kind(), ErrorKind::ConnectionAborted | ErrorKind::Interrupted) => {}
-                    Err(error) => {
-                        listening.paused_until = Some(now + ACCEPT_PAUSE);
-                        tracing::warn!(listener = ?name, %error, "cannot accept a connection");
-                        break;
-                    }
-                }
-            }
+        let accepted = self.doors.accept(now, MAX_CONNECTIONS.saturating_sub(self.conns.len()));
+        let count = accepted.len();
+        for (name, socket) in accepted {
+            self.accepted(name, socket);
         }
-        accepted
+        count
     }
 
     /// How many connections wait to be read, and to be written: the length of a fair round.
@@ -475,7 +343,7 @@ impl Streams {
 
     /// Stops accepting, closes everything gently; true when nothing is left to write.
     pub(crate) fn finish(&mut self, now: Instant) -> bool {
-        self.listeners.clear();
+        self.doors.close();
         let ids: Vec<ConnId> = self.tokens.keys().copied().collect();
         for id in ids {
             self.close(id, now);

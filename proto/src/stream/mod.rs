@@ -234,6 +234,12 @@ impl Events {
     pub const fn is_empty(self) -> bool {
         self.0 == 0
     }
+
+    /// The set without `other`.
+    #[must_use]
+    pub const fn without(self, other: Events) -> Events {
+        Events(self.0 & !other.0)
+    }
 }
 
 impl BitOr for Events {

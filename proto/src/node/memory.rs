@@ -1,0 +1,74 @@
+//! The memory a node works in: lent by its owner, bounded by its owner.
+//!
+//! A node never asks for memory. It works in the slices that [`Memory::parts`] shows it: static arrays in firmware,
+//! vectors in a daemon. When a table is full it may ask the owner for more ([`Memory::more_peers`],
+//! [`Memory::more_streams`]); the default answer is no, and then the full table is a typed error.
+
+use crate::{
+    crypto::Crypto,
+    node::{peer::PeerSlot, streams::StreamSlot},
+    pool::Chunk,
+    timers::TimerSlot,
+    trust::{Intent, Pending, Seen, Trusted},
+};
+
+/// Lends a node its memory.
+pub trait Memory<C: Crypto> {
+    /// All of it, as disjoint slices. Every call must show the same memory; a table may have grown at its end.
+    fn parts(&mut self) -> Parts<'_, C>;
+
+    /// Makes room for at least one more peer, if the owner's bound allows it.
+    fn more_peers(&mut self) -> bool {
+        false
+    }
+
+    /// Makes room for at least one more stream, if the owner's bound allows it.
+    fn more_streams(&mut self) -> bool {
+        false
+    }
+}
+
+/// The slices. Sizes are the node's limits; [`PEER_LISTS`], [`STREAM_LISTS`] and [`crate::table::words_for`] tell how
+/// the helper tables must be sized for the *largest* number of peers and streams the owner will ever lend.
+#[derive(Debug)]
+pub struct Parts<'a, C: Crypto> {
+    /// One slot per peer with tunnel state; each initialised with [`PeerSlot::new`].
+    pub peers: &'a mut [PeerSlot<C>],
+    /// Index of peers by node id: [`crate::table::words_for`]`(peers)` words.
+    pub peer_index: &'a mut [u32],
+    /// [`PEER_LISTS`] words per peer.
+    pub peer_lists: &'a mut [u32],
+    /// One slot per stream, open or waiting out its end; each initialised with [`StreamSlot::new`].
+    pub streams: &'a mut [StreamSlot],
+    /// Index of streams by ports and node: [`crate::table::words_for`]`(streams)` words.
+    pub stream_index: &'a mut [u32],
+    /// [`STREAM_LISTS`] words per stream.
+    pub stream_lists: &'a mut [u32],
+    /// One word per peer and per stream.
+    pub timer_heap: &'a mut [u32],
+    /// One slot per peer and per stream, twice the larger of the two numbers.
+    pub timers: &'a mut [TimerSlot],
+    /// Descriptors of the chunks that hold stream data.
+    pub chunks: &'a mut [Chunk],
+    /// The chunks' bytes; chunk size is `bytes.len() / chunks.len()` and bounds the segment size.
+    pub bytes: &'a mut [u8],
+    /// Packets that wait for keys or for their turn: datagrams out, pings, resets. At least one datagram large.
+    pub packets: &'a mut [u8],
+    /// Received datagrams that nobody has read yet.
+    pub datagrams: &'a mut [u8],
+    /// Trusted nodes.
+    pub trusted: &'a mut [Trusted],
+    /// Handshake requests waiting for the operator.
+    pub pending: &'a mut [Pending],
+    /// Nodes we asked for trust.
+    pub intents: &'a mut [Intent],
+    /// Digests of handshake messages seen lately.
+    pub seen: &'a mut [Seen],
+}
+
+/// Words of `peer_lists` per peer: the free list and the queue of peers that have something to send.
+pub const PEER_LISTS: usize = 2;
+
+/// Words of `stream_lists` per stream: the free list, the queue of streams that have something to send, and the queue
+/// of streams that have something to report.
+pub const STREAM_LISTS: usize = 3;

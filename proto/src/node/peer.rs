@@ -1,0 +1,160 @@
+//! What a node keeps of one peer: keys, path, and what it waits for.
+
+use heapless::Vec;
+
+use crate::{
+    crypto::Crypto,
+    node::admission::{Bucket, Verdict},
+    path::{MAX_CANDIDATES, Path, Route},
+    time::{Duration, Instant},
+    tunnel::Tunnel,
+    wire::{frame::KeyAuthenticated, packet::Header},
+};
+
+/// Streams from one peer that may be requested at once (1.18.0: 64); then [`SYN_RATE`] per second.
+pub(super) const SYN_BURST: u32 = 64;
+/// Stream requests per second from one peer once the burst is used up.
+pub(super) const SYN_RATE: u32 = 10;
+
+/// No slot.
+pub(crate) const NONE: u32 = u32::MAX;
+
+/// A question to the owner and what became of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Asked {
+    Never,
+    At(Instant),
+    Answered(Instant),
+    Failed(Instant),
+}
+
+/// How long an unanswered question blocks asking again, and how long a failure is believed.
+const ASK_AGAIN: Duration = Duration::from_secs(5);
+const FAILED_FOR: Duration = Duration::from_secs(3);
+
+impl Asked {
+    /// May the owner be asked (again)?
+    pub(crate) fn may_ask(self, now: Instant) -> bool {
+        match self {
+            Asked::Never => true,
+            Asked::At(at) => now.since(at) >= ASK_AGAIN,
+            Asked::Failed(at) | Asked::Answered(at) => now.since(at) >= FAILED_FOR,
+        }
+    }
+}
+
+/// A key exchange whose signature is right but whose key nobody has vouched for yet.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ParkedExchange {
+    pub(crate) x25519: [u8; 32],
+    pub(crate) ed25519: [u8; 32],
+    pub(crate) route: Route,
+}
+
+/// A key exchange of ours on its way: one frame, several routes.
+#[derive(Clone, Debug)]
+pub(crate) struct ExchangeOut {
+    pub(crate) frame: KeyAuthenticated,
+    pub(crate) routes: Vec<Route, { MAX_CANDIDATES + 2 }>,
+}
+
+/// One peer's slot in the table. Opaque; the owner only provides room for it.
+pub struct PeerSlot<C: Crypto> {
+    /// Node id; 0 marks a free slot.
+    pub(crate) node: u32,
+    pub(crate) tunnel: Tunnel<C>,
+    pub(crate) path: Path,
+    /// The Ed25519 key the registry vouched for; pinned.
+    pub(crate) key: Option<[u8; 32]>,
+    pub(crate) locate: Asked,
+    pub(crate) key_asked: Asked,
+    pub(crate) relay_only: bool,
+    pub(crate) parked: Option<ParkedExchange>,
+    pub(crate) exchange: Option<ExchangeOut>,
+    /// The exchange sent last, for a copy through the relay.
+    pub(crate) last_exchange: Option<KeyAuthenticated>,
+    /// Exchanges sent since the peer last answered one.
+    pub(crate) attempts: u8,
+    /// When the last exchange should also go through the relay, should the tunnel not be up by then.
+    pub(crate) relay_copy: Option<Instant>,
+    /// The route of the last verified exchange or authenticated frame: an answer goes there too.
+    pub(crate) answer_route: Option<Route>,
+    pub(crate) verdict: Verdict,
+    /// A stream request that waits for the verdict.
+    pub(crate) parked_syn: Option<Header>,
+    pub(crate) syn_bucket: Bucket,
+    /// When we last opened a stream to the peer or asked it for trust: its answer is let in for a while.
+    pub(crate) contacted: Option<Instant>,
+    /// Sequence number of the last direct probe.
+    pub(crate) probe: u32,
+    /// A frame from the peer has opened: it is who it says, and not evicted for one that is not proved.
+    pub(crate) proved: bool,
+    pub(crate) streams: u32,
+    /// First stream that waits for keys; linked through the stream slots.
+    pub(crate) blocked: u32,
+    pub(crate) queued: bool,
+}
+
+impl<C: Crypto> PeerSlot<C> {
+    /// An empty slot.
+    pub fn new() -> Self {
+        PeerSlot {
+            node: 0,
+            tunnel: Tunnel::new(),
+            path: Path::new(),
+            key: None,
+            locate: Asked::Never,
+            key_asked: Asked::Never,
+            relay_only: false,
+            parked: None,
+            exchange: None,
+            last_exchange: None,
+            attempts: 0,
+            relay_copy: None,
+            answer_route: None,
+            verdict: Verdict::Unknown,
+            parked_syn: None,
+            syn_bucket: Bucket::full(SYN_BURST),
+            contacted: None,
+            probe: 0,
+            proved: false,
+            streams: 0,
+            blocked: NONE,
+            queued: false,
+        }
+    }
+
+    /// Nothing of value would be lost if this slot were given to another peer.
+    pub(crate) fn is_evictable(&self) -> bool {
+        self.streams == 0 && !self.queued && self.blocked == NONE
+    }
+}
+
+impl<C: Crypto> core::fmt::Debug for PeerSlot<C> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("PeerSlot").field("node", &self.node).field("path", &self.path).finish_non_exhaustive()
+    }
+}
+
+impl<C: Crypto> Default for PeerSlot<C> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// What an owner may know of a peer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PeerInfo {
+    /// Node id.
+    pub node: u32,
+    /// The direct address in use or best known.
+    pub endpoint: Option<core::net::SocketAddr>,
+    /// Keys are agreed.
+    pub encrypted: bool,
+    /// The keys are bound to the identity the registry vouches for.
+    pub authenticated: bool,
+    /// Traffic goes through the beacon.
+    pub relay: bool,
+    /// When a frame from it last opened.
+    pub last_received: Option<Instant>,
+}

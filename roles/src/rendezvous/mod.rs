@@ -10,6 +10,7 @@ mod beacon;
 mod conn;
 mod ops;
 mod rate;
+mod records;
 mod registry;
 mod state;
 mod store;
@@ -343,7 +344,7 @@ impl<C: Crypto> Role for Rendezvous<C> {
                 if let Some(beacon) = &mut self.beacon {
                     beacon.start(now.instant);
                 }
-                self.registry.state.restart_clocks(now.instant);
+                self.registry.start(now.instant);
                 self.outputs.push_back(Output::Listen(Listener::Registry));
             }
             Input::Listening { listener: Listener::Registry, result: Err(problem) } => {
@@ -379,6 +380,8 @@ impl<C: Crypto> Role for Rendezvous<C> {
         if let Some(beacon) = &mut self.beacon {
             beacon.handle_timeout(now.instant);
         }
+        self.registry.handle_timeout(now);
+        self.store();
         while let Some(&(at, id)) = self.checks.first()
             && at <= now.instant
         {
@@ -404,6 +407,6 @@ impl<C: Crypto> Role for Rendezvous<C> {
 
     fn poll_timeout(&self) -> Option<Instant> {
         let beacon = self.beacon.as_ref().and_then(Beacon::poll_timeout);
-        earliest(beacon, self.checks.first().map(|&(at, _)| at))
+        earliest(earliest(beacon, self.registry.poll_timeout()), self.checks.first().map(|&(at, _)| at))
     }
 }

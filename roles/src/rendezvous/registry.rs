@@ -11,13 +11,16 @@ use super::base64;
 use super::conn::{Polled, Proven};
 use super::ops;
 use super::rate::{Buckets, Rate, source_key};
-use super::state::{Endpoint, Node, PublicKey, State};
+use super::records::{Endpoint, Node, PublicKey};
+use super::state::State;
 use super::store::Promise;
 use super::wire::{Outcome, Refusal, Request};
 use crate::role::Now;
 
 /// A node that was silent for longer than this is offline: its endpoint is no longer given out.
 pub(super) const STALE_AFTER: Duration = Duration::from_secs(180);
+/// Between two searches for nodes to forget.
+const FORGET_EVERY: Duration = Duration::from_secs(86_400);
 /// Source addresses and nodes whose requests are counted at a time.
 const MAX_BUCKETS: usize = 65_536;
 
@@ -28,6 +31,8 @@ pub struct RegistryConfig {
     pub admin_token: Option<String>,
     /// Most keys known, and so most nodes: a node that left keeps its id for its key.
     pub max_nodes: usize,
+    /// A node that was silent for this many days is forgotten with its name and its trust.
+    pub forget_after_days: u32,
     /// Most connections at a time.
     pub max_connections: usize,
     /// Most connections at a time from one source address (one IPv4 address, one IPv6 /64).
@@ -48,6 +53,7 @@ impl Default for RegistryConfig {
         RegistryConfig {
             admin_token: None,
             max_nodes: 1_000_000,
+            forget_after_days: 90,
             max_connections: 65_536,
             max_connections_per_source: 1024,
             open_beacon_list: false,
@@ -92,6 +98,8 @@ pub(super) struct Registry<C> {
     pub(super) limits: Limits,
     /// Listed beacons: address, and when it was told last.
     pub(super) beacons: BTreeMap<u32, (String, Instant)>,
+    /// When to look for nodes that are to be forgotten.
+    forget_at: Instant,
     crypto: C,
 }
 
@@ -105,7 +113,23 @@ impl<C: Crypto> Registry<C> {
             heartbeat: Buckets::new(Rate::per_minute(50), MAX_BUCKETS),
             unverified: Buckets::new(Rate::per_minute(3000), MAX_BUCKETS),
         };
-        Registry { config, state, limits, beacons: BTreeMap::new(), crypto }
+        Registry { config, state, limits, beacons: BTreeMap::new(), forget_at: Instant::ORIGIN, crypto }
+    }
+
+    pub(super) fn start(&mut self, now: Instant) {
+        self.state.restart_clocks(now);
+        self.forget_at = now + FORGET_EVERY;
+    }
+
+    pub(super) fn poll_timeout(&self) -> Option<Instant> {
+        (self.state.key_count() > 0).then_some(self.forget_at)
+    }
+
+    pub(super) fn handle_timeout(&mut self, now: Now) {
+        if now.instant >= self.forget_at {
+            self.forget_at = now.instant + FORGET_EVERY;
+            self.state.forget_silent(now.unix_secs() - i64::from(self.config.forget_after_days) * 86_400);
+        }
     }
 
     /// Performs one request.

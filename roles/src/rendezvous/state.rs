@@ -2,247 +2,19 @@
 
 use alloc::{
     borrow::ToOwned,
-    collections::BTreeMap,
-    string::{String, ToString},
+    collections::{BTreeMap, BTreeSet},
+    string::String,
     vec::Vec,
 };
-use core::net::IpAddr;
 use core::ops::RangeInclusive;
 
 use pilot_proto::Instant;
 
+use super::records::{Consent, KeyUse, Node, Origin, PublicKey, Response, Waiting};
 use super::store::{Journal, Key as _, LoadError, Promise, Record, Table, hex};
-use crate::json::{Value, json};
 
-/// An Ed25519 public key.
-pub(super) type PublicKey = [u8; 32];
-
-/// Where a node said it can be reached, and who said so.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Endpoint {
-    /// `ip:port`; the port is the node's text, not checked.
-    pub(super) addr: String,
-    /// Source address of the registration.
-    pub(super) source: IpAddr,
-    /// `ip:port` texts for peers on the same local network, not checked.
-    pub(super) lan: Vec<String>,
-    /// The node asks to be reached through the beacon only.
-    pub(super) relay_only: bool,
-}
-
-/// A registered node.
-#[derive(Clone, Debug)]
-pub(super) struct Node {
-    pub(super) key: PublicKey,
-    /// The account (an e-mail address) it named; may be empty.
-    pub(super) owner: String,
-    pub(super) endpoint: Endpoint,
-    /// Listed with its endpoint for everybody.
-    pub(super) public: bool,
-    /// Empty: none.
-    pub(super) hostname: String,
-    pub(super) tags: Vec<String>,
-    pub(super) task_exec: bool,
-    /// Unix seconds.
-    pub(super) key_created: i64,
-    /// Unix seconds of the last rotation.
-    pub(super) key_rotated: Option<i64>,
-    pub(super) rotations: u32,
-    /// Last sign of life, not stored: a restart counts as one, so that nobody is offline before it could beat.
-    pub(super) seen: Instant,
-    /// An unsigned re-registration from elsewhere: it counts once the key has signed something from there. Not stored.
-    pub(super) claim: Option<Endpoint>,
-}
-
-impl Node {
-    /// Unix seconds since when the present key is in use.
-    pub(super) fn key_since(&self) -> i64 {
-        self.key_rotated.unwrap_or(self.key_created)
-    }
-}
-
-impl Record for Node {
-    const TABLE: &'static str = "nodes";
-    type Key = u32;
-
-    fn encode(&self) -> Value {
-        json!({
-            "key": hex(&self.key), "owner": self.owner, "addr": self.endpoint.addr,
-            "source": self.endpoint.source.to_string(), "lan": self.endpoint.lan,
-            "relay_only": self.endpoint.relay_only, "public": self.public, "hostname": self.hostname,
-            "tags": self.tags, "task_exec": self.task_exec, "key_created": self.key_created,
-            "key_rotated": self.key_rotated, "rotations": self.rotations,
-        })
-    }
-
-    fn decode(value: &Value) -> Option<Self> {
-        let text = |name: &str| Some(value.get(name)?.as_str()?.to_owned());
-        let flag = |name: &str| value.get(name)?.as_bool();
-        let texts = |name: &str| {
-            value
-                .get(name)?
-                .as_array()?
-                .iter()
-                .map(|text| Some(text.as_str()?.to_owned()))
-                .collect::<Option<_>>()
-        };
-        Some(Node {
-            key: key_from_hex(&text("key")?)?,
-            owner: text("owner")?,
-            endpoint: Endpoint {
-                addr: text("addr")?,
-                source: text("source")?.parse().ok()?,
-                lan: texts("lan")?,
-                relay_only: flag("relay_only")?,
-            },
-            public: flag("public")?,
-            hostname: text("hostname")?,
-            tags: texts("tags")?,
-            task_exec: flag("task_exec")?,
-            key_created: value.get("key_created")?.as_i64()?,
-            key_rotated: match value.get("key_rotated")? {
-                Value::Null => None,
-                rotated => Some(rotated.as_i64()?),
-            },
-            rotations: value.get("rotations")?.as_u64()?.try_into().ok()?,
-            seen: Instant::ORIGIN,
-            claim: None,
-        })
-    }
-}
-
-fn key_from_hex(text: &str) -> Option<PublicKey> {
-    let mut key = [0; 32];
-    if text.len() != 64 {
-        return None;
-    }
-    for (at, byte) in key.iter_mut().enumerate() {
-        *byte = u8::from_str_radix(text.get(2 * at..2 * at + 2)?, 16).ok()?;
-    }
-    Some(key)
-}
-
-/// What a key was used for; outlives the node's record, so that a returning key gets its id back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct KeyUse {
-    pub(super) node: u32,
-    /// It has signed a registration: from then on every registration must be signed.
-    pub(super) signs: bool,
-}
-
-impl Record for KeyUse {
-    const TABLE: &'static str = "keys";
-    type Key = PublicKey;
-
-    fn encode(&self) -> Value {
-        json!({"node": self.node, "signs": self.signs})
-    }
-
-    fn decode(value: &Value) -> Option<Self> {
-        let node = value.get("node")?.as_u64()?.try_into().ok()?;
-        Some(KeyUse { node, signs: value.get("signs")?.as_bool()? })
-    }
-}
-
-/// What one node has shown to want of another. Key: (who, whom).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Consent {
-    /// It asked, under its signature, where that public node is: the first step of a handshake that the registry
-    /// does not see. Unix seconds.
-    Contact(i64),
-    /// It asked that node for trust, accepted its request or reported the trust.
-    Given,
-}
-
-impl Record for Consent {
-    const TABLE: &'static str = "consents";
-    type Key = (u32, u32);
-
-    fn encode(&self) -> Value {
-        match self {
-            Consent::Contact(at) => json!({"contact": at}),
-            Consent::Given => json!({"given": true}),
-        }
-    }
-
-    fn decode(value: &Value) -> Option<Self> {
-        match value.get("contact") {
-            Some(at) => at.as_i64().map(Consent::Contact),
-            None => value.get("given")?.as_bool()?.then_some(Consent::Given),
-        }
-    }
-}
-
-/// A handshake request that waits to be polled. Key: (for whom, from whom).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Waiting {
-    pub(super) justification: String,
-    /// Unix seconds.
-    pub(super) at: i64,
-    /// Stands in an answer that the other side has not taken yet. Not stored.
-    pub(super) on_its_way: bool,
-}
-
-impl Record for Waiting {
-    const TABLE: &'static str = "requests";
-    type Key = (u32, u32);
-
-    fn encode(&self) -> Value {
-        json!({"justification": self.justification, "at": self.at})
-    }
-
-    fn decode(value: &Value) -> Option<Self> {
-        let justification = value.get("justification")?.as_str()?.to_owned();
-        Some(Waiting { justification, at: value.get("at")?.as_i64()?, on_its_way: false })
-    }
-}
-
-/// A response to a handshake request that waits to be polled. Key: (for whom, from whom).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Response {
-    pub(super) accept: bool,
-    /// Unix seconds.
-    pub(super) at: i64,
-    /// Stands in an answer that the other side has not taken yet. Not stored.
-    pub(super) on_its_way: bool,
-}
-
-impl Record for Response {
-    const TABLE: &'static str = "responses";
-    type Key = (u32, u32);
-
-    fn encode(&self) -> Value {
-        json!({"accept": self.accept, "at": self.at})
-    }
-
-    fn decode(value: &Value) -> Option<Self> {
-        let accept = value.get("accept")?.as_bool()?;
-        Some(Response { accept, at: value.get("at")?.as_i64()?, on_its_way: false })
-    }
-}
-
-/// The registry itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Origin {
-    /// Unix seconds of its first start: the age of the backbone.
-    pub(super) created: i64,
-    /// The id the next node gets; 0 when all are used up.
-    pub(super) next_node: u32,
-}
-
-impl Record for Origin {
-    const TABLE: &'static str = "registry";
-    type Key = ();
-
-    fn encode(&self) -> Value {
-        json!({"created": self.created, "next_node": self.next_node})
-    }
-
-    fn decode(value: &Value) -> Option<Self> {
-        let next_node = value.get("next_node")?.as_u64()?.try_into().ok()?;
-        Some(Origin { created: value.get("created")?.as_i64()?, next_node })
-    }
-}
+/// Signs of life are stored once in this many seconds: enough to know who is gone for good.
+const HEARD_EVERY: i64 = 86_400;
 
 /// Everything that is stored.
 #[derive(Debug)]
@@ -340,6 +112,10 @@ impl State {
         self.nodes.len()
     }
 
+    pub(super) fn key_count(&self) -> usize {
+        self.keys.len()
+    }
+
     pub(super) fn named(&self, hostname: &str) -> Option<u32> {
         self.hostnames.get(hostname).copied()
     }
@@ -392,7 +168,7 @@ impl State {
             node.rotations = node.rotations.saturating_add(1);
         });
         let signs = old.and_then(|old| self.forget_key(old)).is_some_and(|used| used.signs);
-        self.use_key(key, KeyUse { node: id, signs });
+        self.use_key(key, KeyUse { node: id, signs, left: None });
     }
 
     pub(super) fn use_key(&mut self, key: PublicKey, used: KeyUse) {
@@ -403,11 +179,50 @@ impl State {
         self.keys.remove(&mut self.journal, Promise::Binding, key)
     }
 
-    /// Deletes the record. Key, consents and inboxes stay: the node may come back.
-    pub(super) fn remove_node(&mut self, id: u32) {
+    /// Notes a sign of life.
+    pub(super) fn hear(&mut self, id: u32, now: Instant, unix: i64) {
+        let Some(node) = self.nodes.touch(id) else { return };
+        node.seen = now;
+        if unix - node.heard >= HEARD_EVERY {
+            self.edit_node(Promise::Loose, id, |node| node.heard = unix);
+        }
+    }
+
+    /// Deletes the record of a node that leaves. Key, consents and inboxes stay for a while: it may come back.
+    pub(super) fn remove_node(&mut self, id: u32, at: i64) {
         if let Some(node) = self.nodes.remove(&mut self.journal, Promise::Binding, id) {
             self.hostnames.remove(&node.hostname);
+            self.keys.edit(&mut self.journal, Promise::Binding, node.key, |used| used.left = Some(at));
         }
+    }
+
+    /// Forgets all there is of nodes that were last heard, or left, before `since` (Unix seconds).
+    pub(super) fn forget_silent(&mut self, since: i64) {
+        let gone = |key: PublicKey, used: &KeyUse| match self.nodes.get(used.node) {
+            Some(node) if node.key == key => node.heard < since,
+            _ => used.left.is_some_and(|left| left < since),
+        };
+        let keys: Vec<(PublicKey, u32)> = self
+            .keys
+            .iter()
+            .filter(|(key, used)| gone(*key, used))
+            .map(|(key, used)| (key, used.node))
+            .collect();
+        if keys.is_empty() {
+            return;
+        }
+        let (journal, loose) = (&mut self.journal, Promise::Loose);
+        for (key, id) in &keys {
+            self.keys.remove(journal, loose, *key);
+            if let Some(node) = self.nodes.remove(journal, loose, *id) {
+                self.hostnames.remove(&node.hostname);
+            }
+        }
+        let ids: BTreeSet<u32> = keys.into_iter().map(|(_, id)| id).collect();
+        let of_gone = |(a, b): (u32, u32)| ids.contains(&a) || ids.contains(&b);
+        self.consents.remove_where(journal, loose, of_gone);
+        self.requests.remove_where(journal, loose, of_gone);
+        self.responses.remove_where(journal, loose, of_gone);
     }
 
     /// Whether two nodes trust each other: both gave their consent, or one gave it to another that had contacted it.

@@ -210,6 +210,19 @@ impl<V: Record> Table<V> {
         Some(row)
     }
 
+    /// Removes every row whose key is in question.
+    pub(super) fn remove_where(
+        &mut self,
+        journal: &mut Journal,
+        promise: Promise,
+        unwanted: impl Fn(V::Key) -> bool,
+    ) {
+        let keys: Vec<V::Key> = self.rows.keys().copied().filter(|&key| unwanted(key)).collect();
+        for key in keys {
+            self.remove(journal, promise, key);
+        }
+    }
+
     /// Takes a record from the store.
     pub(super) fn load(&mut self, key: &[u8], value: &[u8]) -> Result<(), LoadError> {
         let read = || Some((V::Key::from_bytes(key)?, V::decode(&serde_json::from_slice(value).ok()?)?));

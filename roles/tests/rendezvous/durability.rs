@@ -207,3 +207,41 @@ fn hazard_05_29_an_answer_that_never_left_is_polled_again() {
     let conn = again.open_from("192.0.2.2");
     assert_eq!(requests(&again.ask(conn, poll)), 0);
 }
+
+#[test]
+fn nodes_that_are_gone_for_good_are_forgotten_and_the_others_kept() {
+    const DAY: Duration = Duration::from_secs(86_400);
+    let (mut host, conn) = two_nodes();
+    for change in &changes()[..6] {
+        assert_eq!(host.ask(conn, change.clone()).get("error"), None);
+    }
+    let leave = signed(3, "deregister:3", json!({"type": "deregister", "node_id": 3}));
+    assert_eq!(host.ask(conn, leave)["type"], "deregister_ok");
+    let beat = signed(2, "heartbeat:2", json!({"type": "heartbeat", "node_id": 2}));
+    for _ in 0..89 {
+        host.advance(DAY);
+        let conn = host.open_from("192.0.2.2");
+        assert_eq!(host.ask(conn, beat.clone())["type"], "heartbeat_ok");
+    }
+    let known = |host: &mut Host| {
+        let conn = host.open_from("192.0.2.2");
+        [1, 2].map(|id| host.ask(conn, json!({"type": "lookup", "node_id": id})).get("error").is_none())
+    };
+    assert_eq!(known(&mut host), [true, true]);
+    // A restart in between forgets no sign of life.
+    let then = host.unix_micros;
+    let mut host = Host::load(Config::default(), host.stored).unwrap();
+    host.unix_micros = then;
+    host.advance(DAY);
+    host.advance(DAY);
+    assert_eq!(known(&mut host), [false, true]);
+    let conn = host.open_from("192.0.2.2");
+    assert_eq!(
+        host.ask(conn, json!({"type": "resolve_hostname", "hostname": "one"}))["error"],
+        "hostname \"one\" not found"
+    );
+    assert!(host.stored.keys().all(|(table, _)| ["nodes", "keys", "registry"].contains(&table.as_str())));
+    assert_eq!(host.stored.len(), 3);
+    // Ids are never given to another key.
+    assert_eq!(host.ask(conn, register(3))["node_id"], 4);
+}

@@ -12,8 +12,8 @@ use super::keys::age_days;
 use super::{address, trust};
 use crate::json::{Map, Value, json};
 use crate::rendezvous::base64;
+use crate::rendezvous::records::Node;
 use crate::rendezvous::registry::{Caller, Registry};
-use crate::rendezvous::state::Node;
 use crate::rendezvous::wire::{Outcome, Refusal, Request, members, quoted};
 
 /// What everybody may know of a node: `lookup_ok`, and with other addresses the entries of lists.

@@ -44,9 +44,7 @@ pub(in crate::rendezvous) fn rotate_key<C: Crypto>(
     if new != old {
         registry.state.rotate_key(id, new, caller.now.unix_secs());
     }
-    if let Some(node) = registry.state.touch_node(id) {
-        node.seen = caller.now.instant;
-    }
+    registry.state.hear(id, caller.now.instant, caller.now.unix_secs());
     Ok(members! {"node_id": id, "address": address(id), "public_key": base64::encode(&new)})
 }
 

@@ -43,8 +43,8 @@ fn check_hostname(hostname: &str) -> Result<(), String> {
     }
 }
 
-/// Reads a base64 public key; `member` names the request's member in the refusal.
-fn read_key(text: &str, what: &str) -> Result<super::state::PublicKey, Refusal> {
+/// Reads a base64 public key; `what` names it in the refusal.
+fn read_key(text: &str, what: &str) -> Result<super::records::PublicKey, Refusal> {
     let bytes = super::base64::decode(text)
         .map_err(|bad| Refusal::Shown(format!("invalid {what}: decode public key: {bad}")))?;
     <[u8; 32]>::try_from(bytes.as_slice())

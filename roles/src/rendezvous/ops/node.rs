@@ -11,8 +11,8 @@ use pilot_proto::crypto::Crypto;
 
 use super::{address, check_hostname, read_key};
 use crate::json::json;
+use crate::rendezvous::records::{Endpoint, KeyUse, Node};
 use crate::rendezvous::registry::{Caller, Registry};
-use crate::rendezvous::state::{Endpoint, KeyUse, Node};
 use crate::rendezvous::store::Promise;
 use crate::rendezvous::wire::{Outcome, Refusal, Request, members};
 
@@ -68,7 +68,7 @@ pub(in crate::rendezvous) fn register<C: Crypto>(
         }
         returning => {
             let max = registry.config.max_nodes;
-            if used.is_none() && registry.state.keys.len() >= max {
+            if used.is_none() && registry.state.key_count() >= max {
                 return Refusal::shown(format!("too many nodes (max {max})"));
             }
             let id = match returning {
@@ -79,7 +79,7 @@ pub(in crate::rendezvous) fn register<C: Crypto>(
             (id, true)
         }
     };
-    let now_used = KeyUse { node: id, signs: signs || used.is_some_and(|used| used.signs) };
+    let now_used = KeyUse { node: id, signs: signs || used.is_some_and(|used| used.signs), left: None };
     if used != Some(now_used) {
         registry.state.use_key(key, now_used);
     }
@@ -145,8 +145,8 @@ fn refresh<C: Crypto>(
     } else if !trusted && let Some(node) = registry.state.touch_node(id) {
         node.claim = Some(endpoint);
     }
-    if trusted && let Some(node) = registry.state.touch_node(id) {
-        node.seen = now;
+    if trusted {
+        registry.state.hear(id, now, caller.now.unix_secs());
     }
     trusted
 }
@@ -163,6 +163,7 @@ fn fresh(key: [u8; 32], owner: &str, endpoint: Endpoint, caller: &Caller<'_>) ->
         key_created: caller.now.unix_secs(),
         key_rotated: None,
         rotations: 0,
+        heard: caller.now.unix_secs(),
         seen: caller.now.instant,
         claim: None,
     }
@@ -219,9 +220,7 @@ pub(in crate::rendezvous) fn heartbeat<C: Crypto>(
         let ip = caller.source.ip().to_canonical();
         return Refusal::shown(format!("rate limited: too many heartbeats from {ip}"));
     }
-    if let Some(node) = registry.state.touch_node(id) {
-        node.seen = now;
-    }
+    registry.state.hear(id, now, unix);
     Ok(members! {"time": unix})
 }
 
@@ -234,7 +233,7 @@ pub(in crate::rendezvous) fn deregister<C: Crypto>(
     let id = request.id("node_id");
     if registry.state.node(id).is_some() {
         registry.verify_or_admin(caller, request, id, &format!("deregister:{id}"))?;
-        registry.state.remove_node(id);
+        registry.state.remove_node(id, caller.now.unix_secs());
     }
     Ok(members! {})
 }

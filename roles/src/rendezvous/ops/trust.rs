@@ -7,10 +7,11 @@ use alloc::{format, string::ToString, vec::Vec};
 
 use pilot_proto::crypto::Crypto;
 
-use super::super::conn::Polled;
-use super::super::state::{Consent, Response, Waiting, all_of};
 use crate::json::{self, Value, json};
+use crate::rendezvous::conn::Polled;
+use crate::rendezvous::records::{Consent, Response, Waiting};
 use crate::rendezvous::registry::{Caller, Registry};
+use crate::rendezvous::state::all_of;
 use crate::rendezvous::store::Promise;
 use crate::rendezvous::wire::{MAX_PORTION, Outcome, Refusal, Request, members};
 

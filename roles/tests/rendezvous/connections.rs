@@ -133,6 +133,9 @@ fn operation() -> impl Strategy<Value = String> {
 }
 
 proptest! {
+    // Each case is a whole registry with real signatures.
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
     #[test]
     fn any_bytes_are_survived_and_answered_the_same_every_time(
         parts in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..64), 0..16),

@@ -204,7 +204,9 @@ mod tests {
         let mut client = BeaconClient::new(Some(beacon()));
         client.on_observed(Instant::ORIGIN, us(1));
         client.poll_send(Instant::ORIGIN);
-        for to in ["224.0.0.1:9", "255.255.255.255:9", "0.0.0.0:9", "192.0.2.1:0", "198.51.100.1:1", "[ff02::1]:9"] {
+        for to in
+            ["224.0.0.1:9", "255.255.255.255:9", "0.0.0.0:9", "192.0.2.1:0", "198.51.100.1:1", "[ff02::1]:9"]
+        {
             client.on_punch_command(Instant::ORIGIN, to.parse().unwrap());
         }
         assert_eq!(client.poll_send(Instant::ORIGIN), None);

@@ -185,7 +185,9 @@ impl<C: Crypto, R: Rng> Ctx<'_, C, R> {
             next = core::mem::replace(&mut row.next_blocked, NONE);
             let now = self.now;
             let mut pool = crate::pool::Pool::new(&mut self.core.pool, self.parts.chunks, self.parts.bytes);
-            if let Some(stream) = self.parts.streams.get_mut(slot as usize).and_then(|row| row.stream.as_mut()) {
+            if let Some(stream) =
+                self.parts.streams.get_mut(slot as usize).and_then(|row| row.stream.as_mut())
+            {
                 stream.reset(now, &mut pool);
             }
             self.after_stream(slot);
@@ -290,7 +292,8 @@ impl<C: Crypto, R: Rng> Ctx<'_, C, R> {
 
     pub(super) fn stream_config(&mut self, peer: u32) -> crate::stream::Config {
         let mut config = self.config.stream;
-        let local = self.peer(peer).and_then(|peer| peer.path.direct()).is_some_and(|to| to.ip().is_loopback());
+        let local =
+            self.peer(peer).and_then(|peer| peer.path.direct()).is_some_and(|to| to.ip().is_loopback());
         if local {
             let chunk = self.parts.bytes.len().checked_div(self.parts.chunks.len()).unwrap_or(0);
             config.mss = config.mss.max(self.config.local_mss).min(u16::try_from(chunk).unwrap_or(u16::MAX));
@@ -311,8 +314,9 @@ impl<C: Crypto, R: Rng> Ctx<'_, C, R> {
         let (free, _, _) = Self::stream_lists(self.parts.stream_lists)?;
         let slot = Free::new(&mut self.core.stream_free, free).take(slots)?;
         let hash = Self::stream_hash(&self.core.stream_index, local_port, remote.addr.node, remote.port);
-        let indexed =
-            crate::table::Index::new(&mut self.core.stream_index, self.parts.stream_index).insert(hash, slot).is_ok();
+        let indexed = crate::table::Index::new(&mut self.core.stream_index, self.parts.stream_index)
+            .insert(hash, slot)
+            .is_ok();
         let row = self.parts.streams.get_mut(slot as usize)?;
         if !indexed {
             let (free, _, _) = Self::stream_lists(self.parts.stream_lists)?;
@@ -341,7 +345,10 @@ impl<C: Crypto, R: Rng> Ctx<'_, C, R> {
     pub(super) fn reap(&mut self, slot: u32) {
         let now = self.now;
         let Some(row) = self.parts.streams.get_mut(slot as usize) else { return };
-        let Some(stream) = row.stream.as_mut().filter(|stream| row.released && stream.is_reapable(now)) else { return };
+        let Some(stream) = row.stream.as_mut().filter(|stream| row.released && stream.is_reapable(now))
+        else {
+            return;
+        };
         if row.queued || row.reporting || row.blocked {
             return;
         }
@@ -402,7 +409,8 @@ impl<C: Crypto, R: Rng> Ctx<'_, C, R> {
         let Some(peer) = self.peer(slot) else { return };
         let due = earliest(peer.tunnel.poll_timeout(), peer.relay_copy);
         let sending = peer.exchange.is_some() || due.is_some_and(|at| at <= now);
-        let deadline = Self::peer_deadline(peer, now);
+        // What is due now leaves with the next transmit, which asks again; a timer for it would only spin.
+        let deadline = Self::peer_deadline(peer, now).filter(|at| *at > now || !sending);
         let _ = self.timers().set(peer_timer(slot), deadline);
         if sending {
             self.peer_ready(slot);

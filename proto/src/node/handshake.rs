@@ -3,11 +3,7 @@
 //! One message is one stream; an answer is a stream in the other direction. These streams are never shown to the
 //! owner.
 
-use super::{
-    Ctx, Event, Memory, Node, StreamId, TrustErrand,
-    admission::Verdict,
-    inbound::is_open,
-};
+use super::{Ctx, Event, Memory, Node, StreamId, TrustErrand, admission::Verdict, inbound::is_open};
 use crate::{
     addr::Addr,
     crypto::Crypto,
@@ -17,8 +13,8 @@ use crate::{
     stream::{CloseReason, Events, Read, Stream},
     time::{Duration, Instant},
     trust::{
-        Action, Decision, Delivery, Intent, MESSAGE_MAX, Now, Peer, Pending, Refused, Requested, Storage, Trust,
-        TrustError, Trusted, WRITTEN_MAX,
+        Action, Decision, Delivery, Intent, MESSAGE_MAX, Now, Peer, Pending, Refused, Requested, Storage,
+        Trust, TrustError, Trusted, WRITTEN_MAX,
     },
 };
 
@@ -42,7 +38,12 @@ macro_rules! trust {
 
 impl<M: Memory<C>, C: Crypto, R: Rng> Node<M, C, R> {
     /// Asks a node for trust, directly and through the registry at once.
-    pub fn request_trust(&mut self, now: Instant, node: u32, justification: &str) -> Result<Requested, TrustError> {
+    pub fn request_trust(
+        &mut self,
+        now: Instant,
+        node: u32,
+        justification: &str,
+    ) -> Result<Requested, TrustError> {
         let mut ctx = self.ctx(now);
         let clock = ctx.clock();
         if let Some(slot) = ctx.find_peer(node)
@@ -164,7 +165,8 @@ impl<C: Crypto, R: Rng> Ctx<'_, C, R> {
 
     /// Is the node on the local list, under the key we know it by?
     pub(super) fn is_trusted(&self, node: u32) -> bool {
-        let key = self.find_peer(node).and_then(|slot| self.parts.peers.get(slot as usize)).and_then(|p| p.key);
+        let key =
+            self.find_peer(node).and_then(|slot| self.parts.peers.get(slot as usize)).and_then(|p| p.key);
         self.core.trust.trusts(self.parts.trusted, node, key.as_ref())
     }
 
@@ -189,7 +191,9 @@ impl<C: Crypto, R: Rng> Ctx<'_, C, R> {
                     return Some(Event::Errand(TrustErrand::Respond { to, accept }));
                 }
                 Action::Report { node } => return Some(Event::Errand(TrustErrand::Report { node })),
-                Action::RevokeAtRegistry { node } => return Some(Event::Errand(TrustErrand::Revoke { node })),
+                Action::RevokeAtRegistry { node } => {
+                    return Some(Event::Errand(TrustErrand::Revoke { node }));
+                }
                 Action::LookUpKey { node } => return Some(Event::Ask(super::Question::Key { node })),
                 Action::Event(event) => {
                     if let Some(slot) = self.find_peer(event.node())
@@ -298,8 +302,9 @@ impl<C: Crypto, R: Rng> Ctx<'_, C, R> {
         let peer = Peer { node: peer.node, key: key.as_ref(), source, network: 0 };
         let node = peer.node;
         let crypto = self.crypto;
-        let result = trust!(self)
-            .handle_message(clock, peer, bytes, |key, text, signature| crypto.ed25519_verify(key, text, signature).is_ok());
+        let result = trust!(self).handle_message(clock, peer, bytes, |key, text, signature| {
+            crypto.ed25519_verify(key, text, signature).is_ok()
+        });
         if let Err(reason) = result {
             self.notice(Event::HandshakeRefused { node, reason });
         }

@@ -5,7 +5,7 @@ use core::{
     ops::Range,
 };
 
-use super::{Ctx, Event, EXCHANGE_BURST, EXCHANGE_RATE, STRANGER_RATE, admission::Verdict};
+use super::{Ctx, EXCHANGE_BURST, EXCHANGE_RATE, Event, STRANGER_RATE, admission::Verdict};
 use crate::{
     addr::{Addr, SockAddr},
     crypto::{Crypto, same_key},
@@ -183,7 +183,8 @@ impl<C: Crypto, R: Rng> Ctx<'_, C, R> {
             return;
         };
         let mut pool = crate::pool::Pool::new(&mut self.core.pool, self.parts.chunks, self.parts.bytes);
-        let Some(stream) = self.parts.streams.get_mut(slot as usize).and_then(|row| row.stream.as_mut()) else {
+        let Some(stream) = self.parts.streams.get_mut(slot as usize).and_then(|row| row.stream.as_mut())
+        else {
             return;
         };
         let handled = stream.handle_segment(now, &segment, payload, &mut pool);
@@ -327,7 +328,8 @@ impl<C: Crypto, R: Rng> Ctx<'_, C, R> {
         let events = stream.take_events();
         row.unreported = row.unreported | events;
         let over = stream.state() == State::Closed;
-        let (report, wants, deadline) = (!row.unreported.is_empty(), stream.wants_transmit(now), stream.poll_timeout());
+        let (report, wants, deadline) =
+            (!row.unreported.is_empty(), stream.wants_transmit(now), stream.poll_timeout());
         let (internal, accepted, port) = (row.internal, row.accepted, row.local_port);
         if row.counted && !is_open(stream) {
             row.counted = false;

@@ -51,7 +51,6 @@ use crate::{
     time::{Instant, earliest},
     timers::{Timers, TimersState},
     trust::TrustState,
-
 };
 
 /// Ports a node may listen on at once.
@@ -221,7 +220,8 @@ impl<M: Memory<C>, C: Crypto, R: Rng> Node<M, C, R> {
 
     /// Tells the node what the wall clock shows, in microseconds since 1970; trust messages carry that time.
     pub fn set_wall_clock(&mut self, now: Instant, unix_micros: i64) {
-        self.core.wall_offset = unix_micros.saturating_sub(i64::try_from(now.as_micros()).unwrap_or(i64::MAX));
+        self.core.wall_offset =
+            unix_micros.saturating_sub(i64::try_from(now.as_micros()).unwrap_or(i64::MAX));
     }
 
     /// Accept streams and datagrams from everybody, or only from trusted nodes.
@@ -330,9 +330,9 @@ impl<C: Crypto, R: Rng> Ctx<'_, C, R> {
     fn find_peer(&self, node: u32) -> Option<u32> {
         let hash = self.core.peer_index.hash([u64::from(node)]);
         let peers = &*self.parts.peers;
-        self.core
-            .peer_index
-            .find(self.parts.peer_index, hash, |slot| peers.get(slot as usize).is_some_and(|p| p.node == node))
+        self.core.peer_index.find(self.parts.peer_index, hash, |slot| {
+            peers.get(slot as usize).is_some_and(|p| p.node == node)
+        })
     }
 
     /// The peer's slot, made if there is room: a free one, or one whose loss costs nothing. A stranger never takes
@@ -345,7 +345,8 @@ impl<C: Crypto, R: Rng> Ctx<'_, C, R> {
             return Some(slot);
         }
         let slots = self.parts.peers.len();
-        let (free, _) = self.parts.peer_lists.split_at_mut_checked(self.parts.peer_lists.len() / PEER_LISTS)?;
+        let (free, _) =
+            self.parts.peer_lists.split_at_mut_checked(self.parts.peer_lists.len() / PEER_LISTS)?;
         let slot = match Free::new(&mut self.core.peer_free, free).take(slots) {
             Some(slot) => slot,
             None => self.evict_peer(stranger)?,
@@ -398,7 +399,8 @@ impl<C: Crypto, R: Rng> Ctx<'_, C, R> {
     }
 
     fn give_peer_slot(&mut self, slot: u32) {
-        if let Some((free, _)) = self.parts.peer_lists.split_at_mut_checked(self.parts.peer_lists.len() / PEER_LISTS)
+        if let Some((free, _)) =
+            self.parts.peer_lists.split_at_mut_checked(self.parts.peer_lists.len() / PEER_LISTS)
         {
             Free::new(&mut self.core.peer_free, free).give(slot);
         }
@@ -407,7 +409,9 @@ impl<C: Crypto, R: Rng> Ctx<'_, C, R> {
     /// Puts a peer into the queue of those that have something to send.
     fn peer_ready(&mut self, slot: u32) {
         let half = self.parts.peer_lists.len() / PEER_LISTS;
-        let Some(peer) = self.parts.peers.get_mut(slot as usize).filter(|p| p.node != 0 && !p.queued) else { return };
+        let Some(peer) = self.parts.peers.get_mut(slot as usize).filter(|p| p.node != 0 && !p.queued) else {
+            return;
+        };
         if let Some((_, ready)) = self.parts.peer_lists.split_at_mut_checked(half) {
             peer.queued = true;
             Fifo::new(&mut self.core.ready_peers, ready).push(slot);
@@ -456,7 +460,8 @@ impl<C: Crypto, R: Rng> Ctx<'_, C, R> {
     }
 
     fn stream_ready(&mut self, slot: u32) {
-        let Some(row) = self.parts.streams.get_mut(slot as usize).filter(|row| !row.queued && !row.blocked) else {
+        let Some(row) = self.parts.streams.get_mut(slot as usize).filter(|row| !row.queued && !row.blocked)
+        else {
             return;
         };
         if let Some((_, ready, _)) = Self::stream_lists(self.parts.stream_lists) {
@@ -475,7 +480,9 @@ impl<C: Crypto, R: Rng> Ctx<'_, C, R> {
     }
 
     fn report(&mut self, slot: u32) {
-        let Some(row) = self.parts.streams.get_mut(slot as usize).filter(|row| !row.reporting) else { return };
+        let Some(row) = self.parts.streams.get_mut(slot as usize).filter(|row| !row.reporting) else {
+            return;
+        };
         if let Some((_, _, report)) = Self::stream_lists(self.parts.stream_lists) {
             row.reporting = true;
             Fifo::new(&mut self.core.reporting, report).push(slot);

@@ -1,8 +1,7 @@
 //! The application's side: listen, connect, read and write streams, send and receive datagrams.
 
 use super::{
-    Ctx, Event, FIRST_EPHEMERAL, Listener, Memory, Node, StreamId,
-    inbound::parse_datagram_record,
+    Ctx, Event, FIRST_EPHEMERAL, Listener, Memory, Node, StreamId, inbound::parse_datagram_record,
     peer::Asked,
 };
 use crate::{
@@ -201,7 +200,13 @@ impl<M: Memory<C>, C: Crypto, R: Rng> Node<M, C, R> {
     }
 
     /// Sends a datagram from a fresh port; returns that port. It waits a few seconds for keys, then is dropped.
-    pub fn send_datagram(&mut self, now: Instant, to: Addr, port: u16, data: &[u8]) -> Result<u16, SendError> {
+    pub fn send_datagram(
+        &mut self,
+        now: Instant,
+        to: Addr,
+        port: u16,
+        data: &[u8],
+    ) -> Result<u16, SendError> {
         self.ctx(now).send_datagram(to, port, data)
     }
 
@@ -270,7 +275,8 @@ impl<C: Crypto, R: Rng> Ctx<'_, C, R> {
         let stream = Stream::connect(now, self.rng.u32(), &config);
         let remote = SockAddr { addr: to, port };
         let local = self.own_addr();
-        let slot = self.add_stream(stream, peer, local, local_port, remote).ok_or(ConnectError::TooManyStreams)?;
+        let slot =
+            self.add_stream(stream, peer, local, local_port, remote).ok_or(ConnectError::TooManyStreams)?;
         let row = self.stream(slot).ok_or(ConnectError::TooManyStreams)?;
         row.internal = internal;
         let id = StreamId { slot, generation: row.generation };

@@ -4,11 +4,7 @@
 //! A frame is built as `[relay header 9] [frame header 20] [packet header 34] [payload] [tag 16]`, the first only if it
 //! goes through the beacon, the second and last only if encryption is on.
 
-use super::{
-    Ctx,
-    beacon::BeaconSend,
-    peer::ExchangeOut,
-};
+use super::{Ctx, beacon::BeaconSend, peer::ExchangeOut};
 use crate::{
     Transmit,
     addr::SockAddr,
@@ -90,7 +86,9 @@ impl<C: Crypto, R: Rng> Ctx<'_, C, R> {
     fn transmit_exchange(&mut self, slot: u32, buffer: &mut [u8]) -> Option<Transmit> {
         let now = self.now;
         let relay = self.relay_available();
-        let Some(peer) = self.parts.peers.get_mut(slot as usize).filter(|peer| peer.node != 0) else { return None };
+        let Some(peer) = self.parts.peers.get_mut(slot as usize).filter(|peer| peer.node != 0) else {
+            return None;
+        };
         if peer.exchange.is_none() {
             if let Some(x25519) = peer.tunnel.poll_exchange(now, self.crypto, self.rng) {
                 peer.attempts = peer.attempts.saturating_add(1);
@@ -113,7 +111,8 @@ impl<C: Crypto, R: Rng> Ctx<'_, C, R> {
                     let _ = routes.push(Route::Relay);
                     peer.relay_copy = None;
                 } else {
-                    peer.relay_copy = Some(now + RELAY_COPY_AFTER).filter(|_| relay && !peer.tunnel.is_ready());
+                    peer.relay_copy =
+                        Some(now + RELAY_COPY_AFTER).filter(|_| relay && !peer.tunnel.is_ready());
                 }
                 let frame = KeyAuthenticated::sign(self.identity, x25519, self.crypto);
                 peer.exchange = Some(ExchangeOut { frame, routes });
@@ -163,7 +162,8 @@ impl<C: Crypto, R: Rng> Ctx<'_, C, R> {
         }
         let (kind, address) = encode_route(route);
         let Some(node) = self.peer(slot).map(|peer| peer.node) else { return };
-        let parts = [&slot.to_be_bytes()[..], &node.to_be_bytes()[..], &deadline, &[kind], &address, &head, payload];
+        let parts =
+            [&slot.to_be_bytes()[..], &node.to_be_bytes()[..], &deadline, &[kind], &address, &head, payload];
         while let Err(error) = self.packets().push(&parts) {
             self.core.counters.overflowed += 1;
             if !matches!(error, crate::ring::RingError::Full { .. }) || !self.packets().pop() {
@@ -197,10 +197,12 @@ impl<C: Crypto, R: Rng> Ctx<'_, C, R> {
             return None;
         }
         // The waiting header says nothing of its payload; length and checksum are put in now.
-        let (header, _) = Header::parse(buffer.get(WaitingPacket::HEAD..WaitingPacket::HEAD + HEADER_LEN)?).ok()?;
+        let (header, _) =
+            Header::parse(buffer.get(WaitingPacket::HEAD..WaitingPacket::HEAD + HEADER_LEN)?).ok()?;
         buffer.copy_within(WaitingPacket::HEAD..total, wrap.front);
         header.emit(buffer.get_mut(wrap.front..wrap.front + len)?).ok()?;
-        let total = self.seal(slot, &wrap, buffer, len)?;
+        let talk = header.protocol == Protocol::Datagram;
+        let total = self.seal(slot, &wrap, buffer, len, talk)?;
         let now = self.now;
         if let Some(peer) = self.peer(slot) {
             // Datagrams are owed no answer, and a lost probe is repeated by its own timer.
@@ -230,8 +232,11 @@ impl<C: Crypto, R: Rng> Ctx<'_, C, R> {
         let limit = buffer.len().min(MAX_BATCH_BYTES);
         while count < MAX_BATCH {
             let room = if count == 0 { limit } else { size };
-            let Some(space) = buffer.get_mut(total..limit).and_then(|rest| rest.get_mut(..room)) else { break };
-            let Some((len, must_be_answered)) = self.build_segment(slot, peer, &wrap, src, remote, space) else {
+            let Some(space) = buffer.get_mut(total..limit).and_then(|rest| rest.get_mut(..room)) else {
+                break;
+            };
+            let Some((len, must_be_answered)) = self.build_segment(slot, peer, &wrap, src, remote, space)
+            else {
                 break;
             };
             owed |= must_be_answered;
@@ -288,12 +293,12 @@ impl<C: Crypto, R: Rng> Ctx<'_, C, R> {
         };
         let len = HEADER_LEN + payload_len;
         header.emit(space.get_mut(wrap.front..wrap.front + len)?).ok()?;
-        let total = self.seal(peer, wrap, space, len)?;
+        // Data, SYN and FIN are owed an answer; a bare ACK is not.
+        let owed = payload_len > 0 || segment.flags != Flags::ACK;
+        let total = self.seal(peer, wrap, space, len, owed)?;
         if wrap.route == Route::Relay {
             *space.first_chunk_mut()? = relay_head(self.core.id, dst.addr.node);
         }
-        // Data, SYN and FIN are owed an answer; a bare ACK is not.
-        let owed = payload_len > 0 || segment.flags != Flags::ACK;
         Some((total, owed))
     }
 
@@ -323,17 +328,23 @@ impl<C: Crypto, R: Rng> Ctx<'_, C, R> {
             Some(route) => Some(route),
             None => peer.path.route(relay),
         }?;
-        let (header, back) = if self.config.encrypt { (SEALED_HEAD_LEN, TAG_LEN) } else { (PLAIN_HEAD_LEN, 0) };
+        let (header, back) =
+            if self.config.encrypt { (SEALED_HEAD_LEN, TAG_LEN) } else { (PLAIN_HEAD_LEN, 0) };
         Some(Wrap { route, front: relay_len(route) + header, back })
     }
 
     /// Seals (or frames) the packet of `len` bytes that lies at `wrap.front`. Total length, relay header included.
-    fn seal(&mut self, peer: u32, wrap: &Wrap, space: &mut [u8], len: usize) -> Option<usize> {
+    fn seal(&mut self, peer: u32, wrap: &Wrap, space: &mut [u8], len: usize, owed: bool) -> Option<usize> {
         let relay = relay_len(wrap.route);
         let space = space.get_mut(relay..)?;
         let peer = self.parts.peers.get_mut(peer as usize)?;
         let sealed = if self.config.encrypt {
-            let sealed = peer.tunnel.seal(self.now, self.core.id, space, len).ok()?;
+            let (now, own) = (self.now, self.core.id);
+            let sealed = match owed {
+                true => peer.tunnel.seal(now, own, space, len),
+                false => peer.tunnel.seal_unanswered(now, own, space, len),
+            }
+            .ok()?;
             self.core.counters.sealed += 1;
             sealed
         } else {

@@ -235,7 +235,25 @@ impl<C: Crypto> Tunnel<C> {
 
     /// Seals the packet at `frame[20..20 + inner_len]` in place, as node `own_node`: writes what goes before it and
     /// the tag after it. The length of the whole frame.
+    ///
+    /// The peer is expected to say something afterwards; when it does not, its key is suspect.
     pub fn seal(
+        &mut self,
+        now: Instant,
+        own_node: u32,
+        frame: &mut [u8],
+        inner_len: usize,
+    ) -> Result<usize, SealError> {
+        let total = self.seal_unanswered(now, own_node, frame, inner_len)?;
+        let confirmed = self.is_confirmed();
+        let first = if confirmed { SILENCE_PROVED } else { SILENCE_UNPROVED };
+        let silence = first.saturating_mul(1 << self.silences.min(5)).min(SILENCE_MOST);
+        self.silence_due.get_or_insert(now + silence);
+        Ok(total)
+    }
+
+    /// The same for a packet that nobody answers: a keepalive, a bare acknowledgment.
+    pub fn seal_unanswered(
         &mut self,
         now: Instant,
         own_node: u32,
@@ -249,11 +267,7 @@ impl<C: Crypto> Tunnel<C> {
         if session.is_worn(now) {
             self.schedule.want(now);
         }
-        let total = session.seal(now, own_node, frame, inner_len)?;
-        let first = if session.confirmed { SILENCE_PROVED } else { SILENCE_UNPROVED };
-        let silence = first.saturating_mul(1 << self.silences.min(5)).min(SILENCE_MOST);
-        self.silence_due.get_or_insert(now + silence);
-        Ok(total)
+        session.seal(now, own_node, frame, inner_len)
     }
 
     /// Opens a frame of the peer in place. If it does not open, its bytes stay as they were.

@@ -1,0 +1,357 @@
+//! Whole nodes over a small simulated network: streams, restarts, cut paths, gates, silence.
+
+mod common;
+
+use common::{MS, Net, TestNode};
+use pilot_proto::{
+    Addr, Instant,
+    node::{Event, StreamId},
+    stream::{CloseReason, Read},
+    time::Duration,
+    wire::beacon::Beacon,
+};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn public(net: &mut Net) -> usize {
+    net.add(|config| config.public = true)
+}
+
+/// Bytes that tell where they are.
+fn pattern(len: usize) -> Vec<u8> {
+    (0..len).map(|i| (i * 31 + i / 251) as u8).collect()
+}
+
+fn read_all(node: &mut TestNode, now: Instant, id: StreamId, into: &mut Vec<u8>) -> bool {
+    let mut buffer = [0; 8192];
+    loop {
+        match node.read(now, id, &mut buffer) {
+            Ok(Read::Bytes(n)) => into.extend_from_slice(&buffer[..n]),
+            Ok(Read::Empty) | Err(_) => return false,
+            Ok(Read::End) => return true,
+        }
+    }
+}
+
+/// Sends `data` from `a` to port 1000 of `b` on a new stream, finishes, and returns what `b` got and how long it took
+/// until the end was seen.
+fn transfer(net: &mut Net, a: usize, b: usize, data: &[u8], limit: Duration) -> (Vec<u8>, Duration) {
+    if !net.hosts[b].node.is_listening(1000) {
+        net.hosts[b].node.listen(1000).unwrap();
+    }
+    net.hosts[b].events.clear();
+    let out = net.connect(a, b, 1000);
+    let (mut sent, mut got, mut ended) = (0, Vec::new(), false);
+    let took = net.run_until_done(limit, |net| {
+        let now = net.now;
+        while sent < data.len() {
+            match net.hosts[a].node.write(now, out, &data[sent..]) {
+                Ok(0) | Err(_) => break,
+                Ok(n) => sent += n,
+            }
+        }
+        if sent == data.len() {
+            let _ = net.hosts[a].node.finish(now, out);
+        }
+        if let Some(incoming) = net.incoming(b, 1000) {
+            ended = ended || read_all(&mut net.hosts[b].node, now, incoming, &mut got);
+            if ended {
+                net.hosts[b].node.release(now, incoming);
+            }
+        }
+        ended
+    });
+    net.hosts[a].node.release(net.now, out);
+    (got, took)
+}
+
+fn is_relayed(net: &mut Net, a: usize, b: usize) -> bool {
+    let id = net.hosts[b].id;
+    net.hosts[a].node.peers().any(|peer| peer.node == id && peer.relay)
+}
+
+#[test]
+fn a_stream_carries_exact_bytes_and_its_end() {
+    let mut net = Net::new(1);
+    let (a, b) = (public(&mut net), public(&mut net));
+    let data = pattern(300_000);
+    let (got, took) = transfer(&mut net, a, b, &data, 20 * SECOND);
+    assert!(got == data, "{} of {} bytes", got.len(), data.len());
+    assert!(took < 2 * SECOND, "{took:?}");
+}
+
+#[test]
+fn bytes_survive_loss_duplication_and_reordering() {
+    for seed in 0..5 {
+        let mut net = Net::new(seed);
+        net.link.loss = 50;
+        net.link.duplicate = 20;
+        net.link.jitter = MS * 4;
+        let (a, b) = (public(&mut net), public(&mut net));
+        let data = pattern(200_000);
+        let (got, _) = transfer(&mut net, a, b, &data, 120 * SECOND);
+        assert!(got == data, "seed {seed}: {} of {} bytes", got.len(), data.len());
+    }
+}
+
+#[test]
+fn the_same_inputs_give_the_same_outputs_byte_for_byte() {
+    let run = || {
+        let mut net = Net::new(7);
+        net.record = true;
+        net.link.loss = 30;
+        net.link.jitter = MS * 3;
+        let (a, b) = (public(&mut net), public(&mut net));
+        transfer(&mut net, a, b, &pattern(50_000), 60 * SECOND);
+        net.wire
+    };
+    assert!(run() == run());
+}
+
+#[test]
+fn after_a_restart_of_either_side_the_next_message_arrives_within_two_seconds() {
+    for restarted in [0, 1] {
+        let mut net = Net::new(2);
+        let (a, b) = (public(&mut net), public(&mut net));
+        transfer(&mut net, a, b, b"before", 10 * SECOND);
+        net.run_for(5 * SECOND);
+        net.restart([a, b][restarted]);
+        let (got, took) = transfer(&mut net, a, b, b"after", 10 * SECOND);
+        assert_eq!(got, b"after");
+        assert!(took < 2 * SECOND, "restart of {restarted}: {took:?}");
+    }
+}
+
+#[test]
+fn a_cut_direct_path_is_replaced_by_the_relay_and_taken_again_without_flapping() {
+    let mut net = Net::new(3);
+    let (a, b) = (public(&mut net), public(&mut net));
+    transfer(&mut net, a, b, b"direct", 10 * SECOND);
+    assert!(!is_relayed(&mut net, a, b));
+    net.run_for(SECOND);
+
+    net.set_direct(a, b, false);
+    let (got, took) = transfer(&mut net, a, b, b"through the relay", 10 * SECOND);
+    assert_eq!(got, b"through the relay");
+    assert!(took < 2 * SECOND, "{took:?}");
+    assert!(is_relayed(&mut net, a, b) && is_relayed(&mut net, b, a));
+    for _ in 0..10 {
+        let (_, took) = transfer(&mut net, a, b, b"again", 10 * SECOND);
+        assert!(took < 100 * MS, "the relay is settled: {took:?}");
+        net.run_for(SECOND);
+    }
+
+    net.set_direct(a, b, true);
+    let (_, took) = transfer(&mut net, a, b, b"healed", 10 * SECOND);
+    assert!(took < 100 * MS, "nothing stops when the path heals: {took:?}");
+    net.run_for(35 * SECOND);
+    transfer(&mut net, a, b, b"direct again", 10 * SECOND);
+    net.run_for(SECOND);
+    assert!(!is_relayed(&mut net, a, b));
+    for host in [a, b] {
+        let changes =
+            net.hosts[host].events.iter().filter(|e| matches!(e, Event::PathChanged { .. })).count();
+        assert!(changes <= 2, "host {host} moved {changes} times");
+    }
+}
+
+#[test]
+fn a_path_cut_in_one_direction_only_is_left_by_both_sides() {
+    for (from, to) in [(0, 1), (1, 0)] {
+        let mut net = Net::new(4);
+        public(&mut net);
+        public(&mut net);
+        transfer(&mut net, 0, 1, b"direct", 10 * SECOND);
+        let pair = (net.hosts[from].address, net.hosts[to].address);
+        net.cut.insert(pair);
+        let (_, took) = transfer(&mut net, 0, 1, b"one way", 10 * SECOND);
+        assert!(took < 3 * SECOND, "{from} to {to}: {took:?}");
+        let (_, took) = transfer(&mut net, 0, 1, b"again", 10 * SECOND);
+        assert!(took < 200 * MS, "{from} to {to}: {took:?}");
+    }
+}
+
+#[test]
+fn nodes_that_cannot_reach_each_other_directly_meet_at_the_relay() {
+    let mut net = Net::new(5);
+    let (a, b) = (public(&mut net), public(&mut net));
+    net.set_direct(a, b, false);
+    net.run_for(SECOND);
+    let (got, took) = transfer(&mut net, a, b, b"hello", 10 * SECOND);
+    assert_eq!(got, b"hello");
+    assert!(took < SECOND, "{took:?}");
+}
+
+#[test]
+fn a_new_address_of_a_peer_is_followed_from_its_next_sealed_frame() {
+    let mut net = Net::new(6);
+    let (a, b) = (public(&mut net), public(&mut net));
+    transfer(&mut net, a, b, b"one", 10 * SECOND);
+    net.hosts[a].address = "203.0.113.9:5555".parse().unwrap();
+    let (got, took) = transfer(&mut net, a, b, b"two", 10 * SECOND);
+    assert_eq!(got, b"two");
+    assert!(took < 100 * MS, "{took:?}");
+}
+
+#[test]
+fn an_unknown_node_is_unreachable_at_once() {
+    let mut net = Net::new(8);
+    let a = public(&mut net);
+    let id = net.hosts[a].node.connect(net.now, Addr { network: 0, node: 77 }, 7).unwrap();
+    net.run_for(SECOND);
+    assert!(net.hosts[a].events.contains(&Event::Unreachable { stream: id }));
+}
+
+#[test]
+fn a_closed_port_is_refused_and_a_private_node_is_silent() {
+    let mut net = Net::new(9);
+    let (a, b) = (public(&mut net), public(&mut net));
+    let private = net.add(|_| {});
+    let refused = net.connect(a, b, 9);
+    let ignored = net.connect(a, private, 9);
+    net.run_for(5 * SECOND);
+    assert!(net.hosts[a].events.contains(&Event::Closed { stream: refused, reason: CloseReason::Refused }));
+    assert!(
+        !net.hosts[a].events.iter().any(|e| matches!(e, Event::Closed { stream, .. } if *stream == ignored)),
+        "hazard 01-H16: a stranger learns nothing of closed ports"
+    );
+    net.run_for(60 * SECOND);
+    assert!(net.hosts[a].events.iter().any(
+        |e| matches!(e, Event::Closed { stream, reason } if *stream == ignored && *reason != CloseReason::Refused)
+    ));
+}
+
+#[test]
+fn a_private_node_asks_before_it_lets_somebody_in() {
+    let mut net = Net::new(10);
+    let a = public(&mut net);
+    let b = net.add(|_| {});
+    net.allowed.insert((net.hosts[a].id, net.hosts[b].id));
+    let (got, took) = transfer(&mut net, a, b, b"shared network", 10 * SECOND);
+    assert_eq!(got, b"shared network");
+    assert!(took < SECOND, "the request waits for the answer, it is not lost: {took:?}");
+}
+
+#[test]
+fn two_idle_nodes_send_only_keepalives() {
+    let mut net = Net::new(11);
+    let (a, b) = (public(&mut net), public(&mut net));
+    transfer(&mut net, a, b, b"x", 10 * SECOND);
+    net.run_for(15 * SECOND);
+    let before = [net.hosts[a].sent, net.hosts[b].sent];
+    net.run_for(100 * SECOND);
+    for (host, before) in [a, b].into_iter().zip(before) {
+        let sent = net.hosts[host].sent - before;
+        // Four registrations at the beacon and four keepalives in 100 s.
+        assert!(sent <= 9, "host {host} sent {sent}");
+    }
+    assert_eq!(net.hosts[a].node.streams().count(), 0, "nothing is left of the stream");
+}
+
+#[test]
+fn datagrams_wait_for_keys_and_keep_their_order() {
+    let mut net = Net::new(12);
+    let (a, b) = (public(&mut net), public(&mut net));
+    let to = Addr { network: 0, node: net.hosts[b].id };
+    for i in 0..20u8 {
+        net.hosts[a].node.send_datagram(net.now, to, 5000, &[i; 3]).unwrap();
+    }
+    net.run_for(SECOND);
+    let mut got = Vec::new();
+    let mut buffer = [0; 100];
+    while let Some((from, port, len)) = net.hosts[b].node.read_datagram(&mut buffer) {
+        assert_eq!((from.addr.node, port, len), (net.hosts[a].id, 5000, 3));
+        got.push(buffer[0]);
+    }
+    assert_eq!(got, (0..20).collect::<Vec<u8>>());
+}
+
+#[test]
+fn hazard_02_d15_an_unreachable_node_costs_few_exchanges() {
+    let mut net = Net::new(13);
+    let (a, b) = (public(&mut net), public(&mut net));
+    net.set_direct(a, b, false);
+    net.beacon_nodes.clear();
+    net.record = true;
+    net.run_for(SECOND);
+    let beacon = net.beacon;
+    let (from, to) = (net.hosts[a].address, net.hosts[b].address);
+    for pair in [(from, beacon), (beacon, from)] {
+        net.cut.insert(pair);
+    }
+    net.wire.clear();
+    let node = net.hosts[b].id;
+    for _ in 0..100 {
+        net.hosts[a].node.send_datagram(net.now, Addr { network: 0, node }, 9, b"?").unwrap();
+    }
+    net.run_for(10 * SECOND);
+    let exchanges = net.wire.iter().filter(|(_, t, data)| *t == to && data.starts_with(b"PILA")).count();
+    assert!(exchanges <= 8, "{exchanges}");
+}
+
+#[test]
+fn hazard_02_d2_plaintext_is_dropped_while_encryption_is_on() {
+    let mut net = Net::new(14);
+    let a = public(&mut net);
+    net.hosts[a].node.listen(7).unwrap();
+    // A valid SYN in the clear from node 2 to port 7.
+    let mut frame = b"PILT".to_vec();
+    frame.resize(38, 0);
+    use pilot_proto::{
+        SockAddr,
+        wire::packet::{Flags, Header, Protocol},
+    };
+    let sock = |node, port| SockAddr { addr: Addr { network: 0, node }, port };
+    let mut header = Header::new(Protocol::Stream, sock(2, 50_000), sock(net.hosts[a].id, 7));
+    header.flags = Flags::SYN;
+    header.emit(&mut frame[4..]).unwrap();
+    net.hosts[a].node.handle_datagram(net.now, "203.0.113.1:1".parse().unwrap(), &mut frame);
+    net.run_for(SECOND);
+    assert_eq!(net.incoming(a, 7), None);
+    assert_eq!(net.hosts[a].node.peers().count(), 0);
+}
+
+#[test]
+fn hazard_02_d12_only_the_beacon_may_relay() {
+    let mut net = Net::new(15);
+    let (a, b) = (public(&mut net), public(&mut net));
+    transfer(&mut net, a, b, b"x", 10 * SECOND);
+    let mut forged = [0; 64];
+    let sender = net.hosts[b].id;
+    let n = Beacon::Deliver { sender, frame: b"PILSgarbage" }.emit(&mut forged).unwrap();
+    let now = net.now;
+    net.hosts[a].node.handle_datagram(now, "203.0.113.1:1".parse().unwrap(), &mut forged[..n]);
+    let beacon = net.beacon;
+    net.hosts[a].node.handle_datagram(now, beacon, &mut forged[..n]);
+    assert!(!is_relayed(&mut net, a, b), "unauthenticated evidence moves nothing");
+}
+
+#[test]
+fn arbitrary_datagrams_change_nothing() {
+    use pilot_proto::rng::{Rng, SeededRng};
+    let mut net = Net::new(16);
+    let (a, b) = (public(&mut net), public(&mut net));
+    transfer(&mut net, a, b, b"x", 10 * SECOND);
+    let mut rng = SeededRng::new(99);
+    let from = [net.hosts[b].address, net.beacon, "203.0.113.1:1".parse().unwrap()];
+    for i in 0..20_000 {
+        let mut data = vec![0; rng.u32() as usize % 200];
+        rng.fill(&mut data);
+        let head: &[u8] = [&b"PILS"[..], b"PILA", b"PILK", b"PILT", b"PILP", &[6], &[4], &[2]][i % 8];
+        if data.len() > head.len() + 4 {
+            data[..head.len()].copy_from_slice(head);
+            if i % 3 == 0 {
+                data[head.len()..head.len() + 4].copy_from_slice(&net.hosts[b].id.to_be_bytes());
+            }
+        }
+        let now = net.now;
+        net.hosts[a].node.handle_datagram(now, from[i % 3], &mut data);
+        if i % 100 == 0 {
+            net.run_for(10 * MS);
+        }
+    }
+    net.run_for(SECOND);
+    let (got, took) = transfer(&mut net, a, b, b"still here", 10 * SECOND);
+    assert_eq!(got, b"still here");
+    assert!(took < SECOND, "{took:?}");
+}

@@ -40,7 +40,7 @@ pub(super) struct SendQueue {
     pub(super) nxt: Seq,
     /// After the last byte queued.
     end: Seq,
-    /// After the last segment sent that was not full.
+    /// After the last segment sent that was not full for want of data.
     pub(super) short_end: Seq,
     /// When the segment was sent that was delivered and sent last (RACK.xmit_ts of RFC 8985).
     delivered_sent: Instant,
@@ -164,7 +164,7 @@ impl SendQueue {
         pool.update(head, |chunk| (chunk.sent, chunk.fate) = (now, Fate::Flying));
         let chunk = pool.get(head);
         self.nxt = chunk.end();
-        if to_u32(len) < mss {
+        if to_u32(len) < mss && self.unsent == 1 && !self.sealed {
             self.short_end = self.nxt;
         }
         self.outstanding += 1;

@@ -91,6 +91,8 @@ pub(super) struct Sender {
     max_flight: u16,
     recovery: Recovery,
     duplicates: u8,
+    /// One lost segment may go at once: the first of a recovery, or the one that a partial acknowledgment named.
+    repair: bool,
     timer: Timer,
     /// When a segment overtaken by others counts as lost.
     reorder_at: Option<Instant>,
@@ -117,6 +119,7 @@ impl Sender {
             max_flight: config.max_flight,
             recovery: Recovery::None,
             duplicates: 0,
+            repair: false,
             timer: Timer::Idle,
             reorder_at: None,
             credit: BURST,
@@ -138,8 +141,15 @@ impl Sender {
 
     /// Whether something lost may be sent again.
     pub(super) fn lost_gate(&self) -> Gate {
-        let queue = &self.queue;
-        if queue.lost == 0 || !self.congestion_allows(self.mss.into()) { Gate::Shut } else { self.pace() }
+        if self.queue.lost == 0 {
+            Gate::Shut
+        } else if self.repair {
+            Gate::Open
+        } else if self.congestion_allows(self.mss.into()) {
+            self.pace()
+        } else {
+            Gate::Shut
+        }
     }
 
     /// Whether the first unsent segment may go; `flush` if no more will be written.
@@ -181,6 +191,7 @@ impl Sender {
         counters: &mut Counters,
     ) -> Option<(Seq, usize)> {
         let sent = self.queue.send_lost(now, out, pool)?;
+        self.repair = false;
         counters.retransmits = counters.retransmits.saturating_add(1);
         self.spend(now);
         Some(sent)
@@ -223,6 +234,13 @@ impl Sender {
             let pace = self.rtt.srtt() / (2 * bursts.max(1));
             self.credit_at = now + pace.clamp(MIN_PACE, MAX_PACE);
         }
+    }
+
+    /// Leaves nothing to be sent before the next burst.
+    #[cfg(test)]
+    pub(super) fn spend_all_credit(&mut self, now: Instant) {
+        self.credit = 1;
+        self.spend(now);
     }
 
     fn earn(&mut self, segments: u32) {
@@ -292,7 +310,7 @@ impl Sender {
             }
             // NewReno (RFC 6582): without reports, a partial ACK names the next loss.
             Recovery::Fast { .. } if self.queue.sacked == 0 => {
-                self.queue.lose_head(pool);
+                self.repair = self.queue.lose_head(pool);
             }
             _ => {}
         }
@@ -319,7 +337,7 @@ impl Sender {
         }
         self.congestion.on_loss(now, outstanding);
         self.recovery = Recovery::Fast { until: self.queue.nxt };
-        self.timer = Timer::Idle;
+        (self.repair, self.timer) = (true, Timer::Idle);
         counters.fast_retx = counters.fast_retx.saturating_add(1);
     }
 
@@ -401,6 +419,6 @@ impl Sender {
     pub(super) fn clear(&mut self, pool: &mut Pool) {
         self.queue.clear(pool);
         (self.timer, self.reorder_at, self.probe_due) = (Timer::Idle, None, false);
-        self.recovery = Recovery::None;
+        (self.recovery, self.repair) = (Recovery::None, false);
     }
 }

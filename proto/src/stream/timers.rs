@@ -2,6 +2,7 @@
 
 use super::config::{FIN_LINGER, FIN_TRIES, MAX_SYN_WAIT, ROOM_RETRY};
 use super::machine::{FinIn, FinOut, Phase, Stream};
+use super::rtt::MAX_RTO;
 use super::sender::Gate;
 use super::{CloseReason, Unanswered};
 use crate::pool::Pool;
@@ -84,13 +85,14 @@ impl Stream {
 
     /// How long to wait for an answer to the FIN sent `tries` times so far.
     pub(super) fn fin_wait(&self, tries: u8) -> Duration {
-        self.sender.rtt.rto() * (1 << tries.min(FIN_TRIES))
+        (self.sender.rtt.rto() * (1 << tries.min(FIN_TRIES))).min(MAX_RTO)
     }
 
     /// When to probe: after silence in either direction. Both count, because a peer may keep us awake with packets
     /// that nobody answers (every Go keepalive is one) and would still close for want of any from us.
     fn keepalive_at(&self) -> Option<Instant> {
-        let keepalive = self.config.keepalive.filter(|_| self.sender.queue.outstanding == 0)?;
+        let waiting = self.sender.queue.outstanding > 0 || matches!(self.fin_out, FinOut::Sent { .. });
+        let keepalive = self.config.keepalive.filter(|_| !waiting)?;
         let silent = self.heard.min(self.spoke) + keepalive;
         // While the peer does not answer, a little faster.
         Some(self.probed.map_or(silent, |probed| silent.max(probed + keepalive / 2)))

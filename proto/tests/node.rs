@@ -355,3 +355,59 @@ fn arbitrary_datagrams_change_nothing() {
     assert_eq!(got, b"still here");
     assert!(took < SECOND, "{took:?}");
 }
+
+fn trusts(net: &mut Net, a: usize, b: usize) -> bool {
+    let id = net.hosts[b].id;
+    net.hosts[a].node.trusted().any(|record| record.node == id)
+}
+
+#[test]
+fn trust_is_asked_and_granted_between_public_nodes() {
+    let mut net = Net::new(20);
+    let (a, b) = (public(&mut net), public(&mut net));
+    let (ida, idb) = (net.hosts[a].id, net.hosts[b].id);
+    net.hosts[a].node.request_trust(net.now, idb, "we work together").unwrap();
+    let took = net.run_until_done(5 * SECOND, |net| net.hosts[b].node.pending().any(|p| p.node == ida));
+    assert!(took < SECOND, "{took:?}");
+    assert!(!trusts(&mut net, a, b) && !trusts(&mut net, b, a));
+    net.hosts[b].node.approve(net.now, ida).unwrap();
+    let took = net.run_until_done(5 * SECOND, |net| trusts(net, a, b) && trusts(net, b, a));
+    assert!(took < SECOND, "{took:?}");
+    assert!(net.hosts[a].events.iter().any(|e| matches!(e, Event::PersistTrust)));
+    net.run_for(30 * SECOND);
+    for host in [a, b] {
+        assert_eq!(
+            net.hosts[host].node.streams().count(),
+            0,
+            "handshake streams are the node's own business"
+        );
+        let left = net.hosts[host].node.with_trust(|trust| trust.pending().len());
+        assert_eq!(left, 0);
+    }
+}
+
+#[test]
+fn trust_asked_from_both_sides_needs_no_approval_and_opens_private_nodes() {
+    let mut net = Net::new(21);
+    let (a, b) = (net.add(|_| {}), net.add(|_| {}));
+    // Both are private: the direct messages are let in because both contacted each other.
+    let (ida, idb) = (net.hosts[a].id, net.hosts[b].id);
+    net.hosts[a].node.request_trust(net.now, idb, "").unwrap();
+    net.hosts[b].node.request_trust(net.now, ida, "").unwrap();
+    let took = net.run_until_done(10 * SECOND, |net| trusts(net, a, b) && trusts(net, b, a));
+    assert!(took < 3 * SECOND, "{took:?}");
+    let (got, _) = transfer(&mut net, a, b, b"inside", 10 * SECOND);
+    assert_eq!(got, b"inside");
+    net.run_for(SECOND);
+
+    net.hosts[a].node.revoke(net.now, idb).unwrap();
+    let took = net.run_until_done(10 * SECOND, |net| !trusts(net, b, a));
+    assert!(took < 2 * SECOND, "hazard 08-5: the revocation arrives: {took:?}");
+    assert!(!trusts(&mut net, a, b));
+    let id = net.connect(b, a, 1000);
+    net.run_for(40 * SECOND);
+    assert!(
+        !net.hosts[b].events.iter().any(|e| matches!(e, Event::Connected { stream } if *stream == id)),
+        "the gate is closed"
+    );
+}

@@ -33,10 +33,10 @@ impl<C: Crypto, R: Rng> Ctx<'_, C, R> {
             Ok(Datagram::Beacon(message)) if self.core.beacon.is_beacon(from) => self.beacon_message(message),
             Ok(Datagram::Delivered { sender, frame }) if self.core.beacon.is_beacon(from) => {
                 let len = frame.len();
-                if let Ok(frame) = Frame::parse(frame) {
-                    if frame_sender(&frame).is_none_or(|claimed| claimed == sender) {
-                        self.frame(Route::Relay, frame, len);
-                    }
+                if let Ok(frame) = Frame::parse(frame)
+                    && frame_sender(&frame).is_none_or(|claimed| claimed == sender)
+                {
+                    self.frame(Route::Relay, frame, len);
                 }
             }
             _ => {}
@@ -326,7 +326,7 @@ impl<C: Crypto, R: Rng> Ctx<'_, C, R> {
         let Some(row) = self.parts.streams.get_mut(slot as usize) else { return };
         let Some(stream) = row.stream.as_mut() else { return };
         let events = stream.take_events();
-        row.unreported = row.unreported | events;
+        row.unreported |= events;
         let over = stream.state() == State::Closed;
         let (report, wants, deadline) =
             (!row.unreported.is_empty(), stream.wants_transmit(now), stream.poll_timeout());

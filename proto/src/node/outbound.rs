@@ -4,7 +4,11 @@
 //! A frame is built as `[relay header 9] [frame header 20] [packet header 34] [payload] [tag 16]`, the first only if it
 //! goes through the beacon, the second and last only if encryption is on.
 
-use super::{Ctx, beacon::BeaconSend, peer::ExchangeOut};
+use super::{
+    Ctx,
+    beacon::BeaconSend,
+    peer::{ExchangeOut, MAX_ROUTES},
+};
 use crate::{
     Transmit,
     addr::SockAddr,
@@ -86,45 +90,37 @@ impl<C: Crypto, R: Rng> Ctx<'_, C, R> {
     fn transmit_exchange(&mut self, slot: u32, buffer: &mut [u8]) -> Option<Transmit> {
         let now = self.now;
         let relay = self.relay_available();
-        let Some(peer) = self.parts.peers.get_mut(slot as usize).filter(|peer| peer.node != 0) else {
-            return None;
-        };
-        if peer.exchange.is_none() {
-            if let Some(x25519) = peer.tunnel.poll_exchange(now, self.crypto, self.rng) {
-                peer.attempts = peer.attempts.saturating_add(1);
-                let mut routes = heapless::Vec::new();
-                let mut add = |route: Route| {
-                    if !routes.contains(&route) {
-                        let _ = routes.push(route);
-                    }
-                };
-                if !peer.relay_only && !self.config.relay_only {
-                    peer.path.direct_addresses().for_each(|address| add(Route::Direct(address)));
+        let peer = self.parts.peers.get_mut(slot as usize).filter(|peer| peer.node != 0)?;
+        if peer.exchange.is_none()
+            && let Some(x25519) = peer.tunnel.poll_exchange(now, self.crypto, self.rng)
+        {
+            peer.attempts = peer.attempts.saturating_add(1);
+            let hidden = peer.relay_only || self.config.relay_only;
+            let mut routes: heapless::Vec<Route, MAX_ROUTES> = heapless::Vec::new();
+            let direct = peer.path.direct_addresses().filter(|_| !hidden).map(Route::Direct);
+            for route in direct.chain(peer.answer_route) {
+                if !routes.contains(&route) {
+                    let _ = routes.push(route);
                 }
-                if let Some(route) = peer.answer_route {
-                    add(route);
-                }
-                // The first attempt goes through the relay only if there is no other way; repetitions go both ways,
-                // because one of them may be dead and the oldest peers accept only one of them (13 §7.1).
-                let first = peer.attempts <= 1;
-                if relay && (routes.is_empty() || !first || peer.path.is_relayed()) {
-                    let _ = routes.push(Route::Relay);
-                    peer.relay_copy = None;
-                } else {
-                    peer.relay_copy =
-                        Some(now + RELAY_COPY_AFTER).filter(|_| relay && !peer.tunnel.is_ready());
-                }
-                let frame = KeyAuthenticated::sign(self.identity, x25519, self.crypto);
-                peer.exchange = Some(ExchangeOut { frame, routes });
             }
+            // The first attempt goes through the relay only if there is no other way; repetitions go both ways,
+            // because one of them may be dead and the oldest peers accept only one of them (13 §7.1).
+            if relay && (routes.is_empty() || peer.attempts > 1 || peer.path.is_relayed()) {
+                if !routes.contains(&Route::Relay) {
+                    let _ = routes.push(Route::Relay);
+                }
+                peer.relay_copy = None;
+            } else {
+                peer.relay_copy = Some(now + RELAY_COPY_AFTER).filter(|_| relay && !peer.tunnel.is_ready());
+            }
+            let frame = KeyAuthenticated::sign(self.identity, x25519, self.crypto);
+            peer.exchange = Some(ExchangeOut { frame, routes });
         }
         if peer.relay_copy.is_some_and(|at| at <= now) {
             peer.relay_copy = None;
-            if !peer.tunnel.is_ready() {
-                if let Some(frame) = peer.last_exchange {
-                    let routes = core::iter::once(Route::Relay).collect();
-                    peer.exchange.get_or_insert(ExchangeOut { frame, routes });
-                }
+            if let Some(frame) = peer.last_exchange.filter(|_| !peer.tunnel.is_ready()) {
+                let routes = core::iter::once(Route::Relay).collect();
+                peer.exchange.get_or_insert(ExchangeOut { frame, routes });
             }
         }
         let Some(exchange) = peer.exchange.as_mut() else {

@@ -51,11 +51,14 @@ pub(crate) struct ParkedExchange {
     pub(crate) route: Route,
 }
 
+/// Routes of one exchange: the direct address, its candidates, the answer route, the relay.
+pub(super) const MAX_ROUTES: usize = MAX_CANDIDATES + 3;
+
 /// A key exchange of ours on its way: one frame, several routes.
 #[derive(Clone, Debug)]
 pub(crate) struct ExchangeOut {
     pub(crate) frame: KeyAuthenticated,
-    pub(crate) routes: Vec<Route, { MAX_CANDIDATES + 2 }>,
+    pub(crate) routes: Vec<Route, MAX_ROUTES>,
 }
 
 /// One peer's slot in the table. Opaque; the owner only provides room for it.

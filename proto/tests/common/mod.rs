@@ -25,7 +25,7 @@ use pilot_proto::{
     wire::beacon::Beacon,
 };
 
-pub struct Owned {
+pub(crate) struct Owned {
     peers: Vec<PeerSlot<RustCrypto>>,
     peer_index: Vec<u32>,
     peer_lists: Vec<u32>,
@@ -45,7 +45,7 @@ pub struct Owned {
 }
 
 impl Owned {
-    pub fn new(peers: usize, streams: usize, chunks: usize, chunk: usize) -> Self {
+    pub(crate) fn new(peers: usize, streams: usize, chunks: usize, chunk: usize) -> Self {
         let ids = 2 * peers.max(streams);
         Owned {
             peers: (0..peers).map(|_| PeerSlot::new()).collect(),
@@ -91,22 +91,22 @@ impl Memory<RustCrypto> for Owned {
     }
 }
 
-pub type TestNode = Node<Owned, RustCrypto, SeededRng>;
+pub(crate) type TestNode = Node<Owned, RustCrypto, SeededRng>;
 
 /// One agent of the test network.
-pub struct Host {
-    pub node: TestNode,
-    pub id: u32,
-    pub address: SocketAddr,
-    pub key: [u8; 32],
-    pub seed: [u8; 32],
-    pub config: Config,
+pub(crate) struct Host {
+    pub(crate) node: TestNode,
+    pub(crate) id: u32,
+    pub(crate) address: SocketAddr,
+    pub(crate) key: [u8; 32],
+    pub(crate) seed: [u8; 32],
+    pub(crate) config: Config,
     /// Events that are not questions, in order.
-    pub events: Vec<Event>,
+    pub(crate) events: Vec<Event>,
     /// Datagrams sent, for silence checks.
-    pub sent: usize,
+    pub(crate) sent: usize,
     /// The registry does not answer this host.
-    pub registry_down: bool,
+    pub(crate) registry_down: bool,
 }
 
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
@@ -119,38 +119,38 @@ struct Flight {
 }
 
 /// Link properties between hosts.
-pub struct Link {
-    pub delay: Duration,
+pub(crate) struct Link {
+    pub(crate) delay: Duration,
     /// Lost datagrams out of a thousand.
-    pub loss: u32,
+    pub(crate) loss: u32,
     /// Duplicated datagrams out of a thousand.
-    pub duplicate: u32,
+    pub(crate) duplicate: u32,
     /// Extra delay up to this, drawn per datagram: reorders.
-    pub jitter: Duration,
+    pub(crate) jitter: Duration,
 }
 
-pub struct Net {
-    pub now: Instant,
-    pub hosts: Vec<Host>,
-    pub link: Link,
+pub(crate) struct Net {
+    pub(crate) now: Instant,
+    pub(crate) hosts: Vec<Host>,
+    pub(crate) link: Link,
     /// Pairs of addresses between which nothing passes.
-    pub cut: BTreeSet<(SocketAddr, SocketAddr)>,
-    pub beacon: SocketAddr,
-    pub beacon_nodes: BTreeMap<u32, SocketAddr>,
+    pub(crate) cut: BTreeSet<(SocketAddr, SocketAddr)>,
+    pub(crate) beacon: SocketAddr,
+    pub(crate) beacon_nodes: BTreeMap<u32, SocketAddr>,
     /// Pairs that the registry would let talk (shared network); all resolve freely.
-    pub allowed: BTreeSet<(u32, u32)>,
+    pub(crate) allowed: BTreeSet<(u32, u32)>,
     flights: BinaryHeap<Reverse<Flight>>,
     order: u64,
     rng: SeededRng,
     /// Every datagram on the wire: (from, to, bytes).
-    pub wire: Vec<(SocketAddr, SocketAddr, Vec<u8>)>,
-    pub record: bool,
+    pub(crate) wire: Vec<(SocketAddr, SocketAddr, Vec<u8>)>,
+    pub(crate) record: bool,
 }
 
-pub const MS: Duration = Duration::from_millis(1);
+pub(crate) const MS: Duration = Duration::from_millis(1);
 
 impl Net {
-    pub fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         Net {
             now: Instant::from_millis(1),
             hosts: Vec::new(),
@@ -168,7 +168,7 @@ impl Net {
     }
 
     /// Adds a host with the next id and returns its place.
-    pub fn add(&mut self, configure: impl FnOnce(&mut Config)) -> usize {
+    pub(crate) fn add(&mut self, configure: impl FnOnce(&mut Config)) -> usize {
         let id = self.hosts.len() as u32 + 1;
         let mut config = Config { beacon: Some(self.beacon), ..Config::default() };
         configure(&mut config);
@@ -199,7 +199,7 @@ impl Net {
     }
 
     /// The process dies and starts again: everything but its identity is lost.
-    pub fn restart(&mut self, host: usize) {
+    pub(crate) fn restart(&mut self, host: usize) {
         let rng = self.rng.u64();
         let h = &mut self.hosts[host];
         h.node = Self::build(&h.config, h.id, h.seed, rng).0;
@@ -309,7 +309,7 @@ impl Net {
     }
 
     /// Runs until nothing happens before `until`, or `done` says so. Returns whether `done` did.
-    pub fn run_until(&mut self, until: Instant, mut done: impl FnMut(&mut Net) -> bool) -> bool {
+    pub(crate) fn run_until(&mut self, until: Instant, mut done: impl FnMut(&mut Net) -> bool) -> bool {
         let mut turns_at_one_instant = 0;
         loop {
             for host in 0..self.hosts.len() {
@@ -362,25 +362,25 @@ impl Net {
         false
     }
 
-    pub fn run_for(&mut self, duration: Duration) {
+    pub(crate) fn run_for(&mut self, duration: Duration) {
         let until = self.now + duration;
         self.run_until(until, |_| false);
     }
 
     /// Runs until `done`, at most `limit`; how long it took.
-    pub fn run_until_done(&mut self, limit: Duration, done: impl FnMut(&mut Net) -> bool) -> Duration {
+    pub(crate) fn run_until_done(&mut self, limit: Duration, done: impl FnMut(&mut Net) -> bool) -> Duration {
         let start = self.now;
         assert!(self.run_until(start + limit, done), "not done after {limit:?}");
         self.now.since(start)
     }
 
-    pub fn connect(&mut self, from: usize, to: usize, port: u16) -> StreamId {
+    pub(crate) fn connect(&mut self, from: usize, to: usize, port: u16) -> StreamId {
         let node = self.hosts[to].id;
         self.hosts[from].node.connect(self.now, Addr { network: 0, node }, port).unwrap()
     }
 
     /// Cuts (or heals) the direct way between two hosts.
-    pub fn set_direct(&mut self, a: usize, b: usize, open: bool) {
+    pub(crate) fn set_direct(&mut self, a: usize, b: usize, open: bool) {
         let (a, b) = (self.hosts[a].address, self.hosts[b].address);
         for pair in [(a, b), (b, a)] {
             if open {
@@ -391,7 +391,7 @@ impl Net {
         }
     }
 
-    pub fn incoming(&self, host: usize, port: u16) -> Option<StreamId> {
+    pub(crate) fn incoming(&self, host: usize, port: u16) -> Option<StreamId> {
         self.hosts[host].events.iter().rev().find_map(|event| match event {
             Event::Incoming { stream, port: p, .. } if *p == port => Some(*stream),
             _ => None,
@@ -399,6 +399,6 @@ impl Net {
     }
 }
 
-pub fn crypto() -> impl Crypto {
+pub(crate) fn crypto() -> impl Crypto {
     RustCrypto
 }

@@ -11,7 +11,8 @@ use common::Net;
 use pilot_proto::{node::Event, stream::Read};
 
 fn main() {
-    for (name, local) in [("internet segments (1152 bytes)", false), ("loopback segments (4096 bytes)", true)] {
+    for (name, local) in [("internet segments (1152 bytes)", false), ("loopback segments (4096 bytes)", true)]
+    {
         println!("{name}: {:.0} MB/s", transfer(local, 200 << 20));
     }
 }

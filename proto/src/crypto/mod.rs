@@ -1,7 +1,7 @@
 //! The cryptography the protocol needs, behind one trait, so that it can be hardware, `ring` or the built-in one.
 //!
 //! A provider computes; it keeps no state and draws no randomness. Secrets are types that wipe themselves and do not
-//! print ([`secret`]).
+//! print (`secret.rs`).
 
 use core::fmt;
 

@@ -5,10 +5,10 @@
 //! one instant at which [`Node::handle_timeout`] must be called. It never calls out: what it cannot know itself it
 //! asks with [`Event::Ask`] and goes on with everything else.
 //!
-//! Who does what, by file: [`inbound`] takes datagrams apart, [`outbound`] puts them together, [`exchange`] agrees on
-//! keys and answers questions about peers, [`admission`] decides who may open a stream, [`open`] holds the
-//! application's side of streams and datagrams, [`handshake`] carries trust messages on port 444, [`beacon`] talks to
-//! the beacon, [`peer`] and [`streams`] are the rows of the two tables, [`memory`] is where they live.
+//! Who does what, by file: `inbound` takes datagrams apart, `outbound` puts them together, `exchange` agrees on
+//! keys and answers questions about peers, `admission` decides who may open a stream, `open` holds the
+//! application's side of streams and datagrams, `handshake` carries trust messages on port 444, `beacon` talks to
+//! the beacon, `peer` and `streams` are the rows of the two tables, `memory` is where they live.
 
 mod admission;
 mod beacon;

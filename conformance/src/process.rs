@@ -11,8 +11,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-/// How often a condition is looked at while it is waited for.
-const POLL: Duration = Duration::from_millis(5);
+/// How soon a condition that did not hold is looked at again; doubled each time, up to the second value. Most looks
+/// run a program or ask the registry, which limits the rate of questions.
+const POLL: (Duration, Duration) = (Duration::from_millis(2), Duration::from_millis(64));
 /// How long a process may take to end after it was asked politely.
 const GRACE: Duration = Duration::from_secs(8);
 
@@ -54,6 +55,7 @@ impl Session {
         mut probe: impl FnMut() -> Option<T>,
     ) -> Result<T, String> {
         let end = Instant::now() + limit;
+        let mut pause = POLL.0;
         loop {
             if let Some(found) = probe() {
                 return Ok(found);
@@ -62,7 +64,8 @@ impl Session {
             if Instant::now() >= end {
                 return Err(format!("{what}: not within {:.1} s", limit.as_secs_f64()));
             }
-            sleep(POLL);
+            sleep(pause);
+            pause = (2 * pause).min(POLL.1);
         }
     }
 
@@ -166,7 +169,7 @@ impl Process {
         self.signal(Signal::TERM);
         let end = Instant::now() + GRACE;
         while self.is_running() && Instant::now() < end {
-            sleep(POLL);
+            sleep(POLL.0);
         }
         self.kill();
     }

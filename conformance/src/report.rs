@@ -43,7 +43,7 @@ impl Report {
     /// Adds a cell and says on stderr how it ended.
     pub(crate) fn add(&mut self, row: &str, column: &str, seconds: f64, verdict: Verdict) {
         let (word, text) = verdict.words();
-        eprintln!("{row:<18} {column:<14} {word:<5} {seconds:6.2} s  {text}");
+        eprintln!("{row:<24} {column:<16} {word:<5} {seconds:6.2} s  {text}");
         self.cells.push(Cell { row: row.into(), column: column.into(), seconds, verdict });
     }
 
@@ -65,13 +65,14 @@ impl Report {
         let width = columns.iter().map(|column| column.len() + 2).max().unwrap_or_default().max(11);
         let mut text = format!("\n{}\n\n", self.title);
         // Writing to a String cannot fail.
-        let _ = write!(text, "{:<20}", "");
+        let first = rows.iter().map(|row| row.len()).max().unwrap_or_default();
+        let _ = write!(text, "{:<first$}", "");
         for column in &columns {
             let _ = write!(text, "{column:>width$}");
         }
         text.push('\n');
         for row in rows {
-            let _ = write!(text, "{row:<20}");
+            let _ = write!(text, "{row:<first$}");
             for column in &columns {
                 let cell = self.cells.iter().find(|cell| cell.row == row && cell.column == *column);
                 let shown = cell.map_or(String::new(), |cell| match cell.verdict {

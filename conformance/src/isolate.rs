@@ -5,12 +5,15 @@
 
 use crate::process::stop_flag;
 use crate::programs::Catalogue;
+use rustix::process::{Pid, Signal, kill_process};
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 use std::sync::atomic::Ordering;
 use std::thread::sleep;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+/// How long the inner half may take to clear up and report when it is asked to stop.
+const GRACE: Duration = Duration::from_secs(15);
 /// Set inside to `namespaces` or `none`.
 const MARK: &str = "PILOT_CONFORMANCE_INSIDE";
 
@@ -49,24 +52,39 @@ pub(crate) fn run(args: &[String], catalogue: &Catalogue) -> Result<bool, String
     };
     command.args(args).envs(catalogue.to_environment()).stdin(Stdio::null()).process_group(0);
     let mut child = command.spawn().map_err(|e| format!("{:?}: {e}", command.get_program()))?;
+    let mut asked = None;
     loop {
         if let Some(status) = child.try_wait().map_err(|e| format!("wait: {e}"))? {
             return Ok(status.success());
         }
         if stop.load(Ordering::Relaxed) {
-            let group = i32::try_from(child.id()).ok().and_then(rustix::process::Pid::from_raw);
-            if let Some(group) = group {
-                // In namespaces the outer half must go at once, and takes all with it; otherwise the inner half
-                // clears up its children itself.
-                let isolated = command.get_program() == "unshare";
-                let signal =
-                    if isolated { rustix::process::Signal::KILL } else { rustix::process::Signal::TERM };
-                let _ = rustix::process::kill_process_group(group, signal);
+            let since = asked.get_or_insert_with(|| {
+                signal(inner(child.id()), Signal::TERM);
+                Instant::now()
+            });
+            if since.elapsed() >= GRACE {
+                signal(child.id(), Signal::KILL);
             }
-            child.wait().map_err(|e| format!("wait: {e}"))?;
-            return Err("interrupted".into());
         }
-        sleep(Duration::from_millis(50));
+        sleep(Duration::from_millis(20));
+    }
+}
+
+/// The process that is this program: the one started, or its child where that is `unshare`.
+fn inner(started: u32) -> u32 {
+    let children = std::fs::read_to_string(format!("/proc/{started}/task/{started}/children"));
+    let child = children.ok().and_then(|children| children.split_whitespace().next()?.parse().ok());
+    if is_unshare(started) { child.unwrap_or(started) } else { started }
+}
+
+fn is_unshare(process: u32) -> bool {
+    std::fs::read_to_string(format!("/proc/{process}/comm")).is_ok_and(|name| name.trim() == "unshare")
+}
+
+fn signal(process: u32, signal: Signal) {
+    // It may have ended meanwhile, which is what was wanted; until it is waited for, its number is its own.
+    if let Some(process) = i32::try_from(process).ok().and_then(Pid::from_raw) {
+        let _ = kill_process(process, signal);
     }
 }
 

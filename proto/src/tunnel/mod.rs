@@ -5,7 +5,7 @@
 //! - **Make before break.** A key exchange is no proof of freshness: anybody can repeat an old one. It adds a session
 //!   and takes none away. Every session opens frames; one seals.
 //! - **Which one seals.** The one under which the peer last proved itself by a frame that opened, or the one its key
-//!   arrived for when we had asked for it. A key that arrives unasked is used only while nothing else works.
+//!   arrived for when we had asked for it. A key that arrives unasked waits until the one in use falls silent.
 //! - **Every belief has a way back.** A frame that does not open, or frames that stay unanswered, start a new exchange
 //!   with a fresh key, with back-off; it ends when the peer answers, and is given up after five attempts.
 //!
@@ -41,7 +41,7 @@ use offers::{Known, Offers};
 use schedule::{Due, Schedule};
 use session::Session;
 
-/// Keys kept for one peer: the one that seals, the one it proved itself with, and the newest of others.
+/// Keys kept for one peer: the one that seals, the one that waits, the one the peer proved itself with, and another.
 pub const MAX_SESSIONS: usize = 4;
 /// A key that neither seals nor has opened anything for so long is wiped.
 pub const SESSION_KEPT: Duration = Duration::from_secs(60);
@@ -67,6 +67,8 @@ pub struct Tunnel<C: Crypto> {
     next_id: u32,
     /// Id of the session that seals.
     sealing: Option<u32>,
+    /// Id of the session that seals when that one falls silent: its key arrived unasked.
+    waiting: Option<u32>,
     /// Id of the newest session that opened a frame.
     proved: Option<u32>,
     offers: Offers,
@@ -113,7 +115,7 @@ pub struct Opened<'a> {
     pub packet: &'a mut [u8],
     /// Newer than any frame before: the path to the peer may follow where it came from.
     pub newest: bool,
-    /// The first frame under its key.
+    /// The first frame under its key. Seal a packet if nothing waits, so that the peer knows as well.
     pub confirmed: bool,
 }
 
@@ -130,6 +132,7 @@ impl<C: Crypto> Tunnel<C> {
             sessions: Vec::new(),
             next_id: 0,
             sealing: None,
+            waiting: None,
             proved: None,
             offers: Offers::new(),
             schedule: Schedule::new(),
@@ -176,8 +179,10 @@ impl<C: Crypto> Tunnel<C> {
         }
         self.schedule.sent(now, due);
         let offer = self.offers.newest_mut()?;
-        if offer.known == Known::Unsent {
-            offer.known = Known::Sent;
+        match (due, offer.known) {
+            (Due::Attempt, _) => offer.known = Known::Asked,
+            (Due::Answer, Known::Unsent) => offer.known = Known::Sent,
+            (Due::Answer, _) => {}
         }
         Some(offer.public)
     }
@@ -201,7 +206,7 @@ impl<C: Crypto> Tunnel<C> {
         }) {
             return KeyOutcome::Copy;
         }
-        let asked = self.schedule.awaits_answer();
+        let asked = self.offers.awaits_answer(now);
         if !asked && same.is_none() && !self.offers.newest_is_young(now) {
             self.offers.add(now, crypto, rng);
         }
@@ -216,15 +221,15 @@ impl<C: Crypto> Tunnel<C> {
             return KeyOutcome::Answered;
         }
         if same.is_none() {
-            if self.sealing_gives_way(now) {
-                self.seal_with(newest);
-            }
+            self.waiting = newest;
+            self.relieve(now);
             self.schedule.answer(now);
             return KeyOutcome::Begun;
         }
         // A release says its key again once it has accepted a fresh one of ours.
         if self.take_offer_as_answered() {
-            self.seal_with(newest);
+            self.waiting = newest;
+            self.relieve(now);
         }
         let alive = self.sessions.iter().filter_map(|session| session.opened).max();
         if alive.is_none_or(|opened| now.since(opened) >= ALIVE_WITHIN) {
@@ -245,8 +250,9 @@ impl<C: Crypto> Tunnel<C> {
         inner_len: usize,
     ) -> Result<usize, SealError> {
         let total = self.seal_unanswered(now, own_node, frame, inner_len)?;
-        let confirmed = self.is_confirmed();
-        let first = if confirmed { SILENCE_PROVED } else { SILENCE_UNPROVED };
+        let Some(session) = find(&mut self.sessions, self.sealing) else { return Ok(total) };
+        session.unanswered.get_or_insert(now);
+        let first = if session.confirmed { SILENCE_PROVED } else { SILENCE_UNPROVED };
         let silence = first.saturating_mul(1 << self.silences.min(5)).min(SILENCE_MOST);
         self.silence_due.get_or_insert(now + silence);
         Ok(total)
@@ -260,6 +266,7 @@ impl<C: Crypto> Tunnel<C> {
         frame: &mut [u8],
         inner_len: usize,
     ) -> Result<usize, SealError> {
+        self.relieve(now);
         let Some(session) = find(&mut self.sessions, self.sealing) else {
             self.schedule.want(now);
             return Err(SealError::NoKey);
@@ -267,7 +274,7 @@ impl<C: Crypto> Tunnel<C> {
         if session.is_worn(now) {
             self.schedule.want(now);
         }
-        session.seal(now, own_node, frame, inner_len)
+        session.seal(own_node, frame, inner_len)
     }
 
     /// Opens a frame of the peer in place. If it does not open, its bytes stay as they were.
@@ -371,17 +378,20 @@ impl<C: Crypto> Tunnel<C> {
         }
     }
 
-    /// Whether a key that arrived unasked may seal: nothing works that it would replace.
-    fn sealing_gives_way(&self, now: Instant) -> bool {
-        self.sealing().is_none_or(|session| {
+    /// Lets the waiting session seal, if nothing works that it would replace.
+    fn relieve(&mut self, now: Instant) {
+        let gives_way = self.sealing().is_none_or(|session| {
             session.silent_for(now, GIVE_WAY_AFTER) || !session.confirmed && session.unanswered.is_none()
-        })
+        });
+        if gives_way && let Some(id) = self.waiting.take() {
+            self.seal_with(Some(id));
+        }
     }
 
     /// Notes that a key of the peer arrived after our newest was sent, if it was. Whether that is news.
     fn take_offer_as_answered(&mut self) -> bool {
         match self.offers.newest_mut() {
-            Some(offer) if offer.known == Known::Sent => {
+            Some(offer) if matches!(offer.known, Known::Sent | Known::Asked) => {
                 offer.known = Known::Answered;
                 true
             }
@@ -389,7 +399,7 @@ impl<C: Crypto> Tunnel<C> {
         }
     }
 
-    /// Makes a session of the peer's key with each of our pairs, which may all be what the peer has. The id of the one
+    /// Makes a session of the peer's key with each of our young pairs, which may all be what the peer has. The id of the one
     /// with our newest pair, if we have any.
     fn pair(
         &mut self,
@@ -402,7 +412,7 @@ impl<C: Crypto> Tunnel<C> {
     ) -> Result<Option<u32>, WeakKey> {
         let mut newest = None;
         for at in 0..offers::MAX_OFFERS {
-            let Some(offer) = self.offers.iter().nth(at) else { break };
+            let Some(offer) = self.offers.young(now).nth(at) else { break };
             let known = self
                 .sessions
                 .iter_mut()
@@ -422,8 +432,8 @@ impl<C: Crypto> Tunnel<C> {
         Ok(newest)
     }
 
-    /// Adds a session, in place of the one that is missed least if need be: never the one that seals or the newest
-    /// the peer has proved to have.
+    /// Adds a session, in place of the one that is missed least if need be: never the one that seals, the one that
+    /// waits, or the newest the peer has proved to have.
     fn insert(&mut self, session: Session<C::Aead>) {
         if self.sessions.is_full() {
             let candidates =
@@ -443,8 +453,6 @@ impl<C: Crypto> Tunnel<C> {
     /// A frame was opened under session `id`. Whether it is the newest of the tunnel.
     fn opened(&mut self, now: Instant, id: u32, newest: bool, confirmed: bool, shares_prefix: bool) -> bool {
         self.last_received = Some(now);
-        self.silence_due = None;
-        self.silences = 0;
         self.schedule.restore_credit();
         let age = |id: u32| self.sessions.iter().position(|session| session.id == id);
         let newer_than = |other: Option<u32>| other.and_then(age).is_none_or(|other| age(id) > Some(other));
@@ -458,6 +466,10 @@ impl<C: Crypto> Tunnel<C> {
         }
         if switch {
             self.seal_with(Some(id));
+        }
+        if self.sealing == Some(id) {
+            self.silence_due = None;
+            self.silences = 0;
         }
         if confirmed {
             self.schedule.done();

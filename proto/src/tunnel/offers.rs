@@ -24,13 +24,21 @@ pub(super) struct Offer {
     pub(super) known: Known,
 }
 
+impl Offer {
+    fn is_young(&self, now: Instant) -> bool {
+        now.since(self.born) < REUSED
+    }
+}
+
 /// What the peer knows of a pair.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Known {
     /// Nothing: it has not been sent.
     Unsent,
-    /// It has been sent.
+    /// It has been sent to answer.
     Sent,
+    /// It has been sent to be answered.
+    Asked,
     /// It has been sent, and a key of the peer has arrived since.
     Answered,
 }
@@ -57,16 +65,26 @@ impl Offers {
 
     /// Whether the newest pair may be offered again.
     pub(super) fn newest_is_young(&self, now: Instant) -> bool {
-        self.0.last().is_some_and(|offer| now.since(offer.born) < REUSED)
+        self.0.last().is_some_and(|offer| offer.is_young(now))
+    }
+
+    /// Whether the next key to arrive is taken for the answer to our newest.
+    pub(super) fn awaits_answer(&self, now: Instant) -> bool {
+        self.0.last().is_some_and(|offer| offer.known == Known::Asked && offer.is_young(now))
     }
 
     pub(super) fn newest_mut(&mut self) -> Option<&mut Offer> {
         self.0.last_mut()
     }
 
-    /// Newest last.
-    pub(super) fn iter(&self) -> impl Iterator<Item = &Offer> {
-        self.0.iter()
+    /// Those the peer may be answering now, newest last; the newest in any case.
+    pub(super) fn young(&self, now: Instant) -> impl Iterator<Item = &Offer> {
+        let newest = self.0.len().saturating_sub(1);
+        self.0
+            .iter()
+            .enumerate()
+            .filter(move |(at, offer)| *at == newest || offer.is_young(now))
+            .map(|(_, offer)| offer)
     }
 
     /// Wipes pairs too old to be used.

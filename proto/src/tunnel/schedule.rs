@@ -147,11 +147,6 @@ impl Schedule {
         matches!(self.attempts, Attempts::Running { .. })
     }
 
-    /// Whether attempts are running and one has been sent.
-    pub(super) const fn awaits_answer(&self) -> bool {
-        matches!(self.attempts, Attempts::Running { sent: 1.., .. })
-    }
-
     pub(super) const fn has_given_up(&self) -> bool {
         matches!(self.attempts, Attempts::GaveUp { .. })
     }

@@ -42,7 +42,7 @@ pub(super) struct Session<A> {
     pub(super) confirmed: bool,
     /// When the last frame was opened.
     pub(super) opened: Option<Instant>,
-    /// When the first frame was sealed after the last one opened.
+    /// When the first frame that must be answered was sealed after the last one opened.
     pub(super) unanswered: Option<Instant>,
     prefix: [u8; 4],
     /// The last counter used.
@@ -83,14 +83,8 @@ impl<A: Aead> Session<A> {
         })
     }
 
-    /// Seals the packet at `frame[20..20 + len]` for the node `own`; the length of the whole frame.
-    pub(super) fn seal(
-        &mut self,
-        now: Instant,
-        own: u32,
-        frame: &mut [u8],
-        len: usize,
-    ) -> Result<usize, SealError> {
+    /// Seals the packet at `frame[20..20 + len]` for the node `own`: the length of the whole frame.
+    pub(super) fn seal(&mut self, own: u32, frame: &mut [u8], len: usize) -> Result<usize, SealError> {
         let total = len.saturating_add(SEALED_OVERHEAD);
         let lent = frame.len();
         let frame = frame.get_mut(..total).ok_or(SealError::BufferTooSmall { needed: total, lent })?;
@@ -106,7 +100,6 @@ impl<A: Aead> Session<A> {
         let nonce = Nonce { prefix: self.prefix, counter: self.counter };
         *head = sealed_head(own, nonce);
         *tag = self.aead.seal_in_place(&nonce.to_bytes(), &own.to_be_bytes(), packet)?;
-        self.unanswered.get_or_insert(now);
         Ok(total)
     }
 

@@ -52,7 +52,8 @@ pub const GIVE_WAY_AFTER: Duration = Duration::from_secs(1);
 /// A peer that proved itself within this time has a key: its repeated key is not answered, and frames that do not
 /// open are taken for forgeries.
 pub const ALIVE_WITHIN: Duration = Duration::from_secs(2);
-/// Silence after which a new key is exchanged, under a key the peer has not proved to have. Doubles up to
+/// Silence after which a new key is exchanged, under a key the peer has not proved to have, if two round trips do not
+/// take longer. Doubles up to
 /// [`SILENCE_MOST`] as long as nothing is heard, and is counted from the next frame sealed.
 pub const SILENCE_UNPROVED: Duration = Duration::from_secs(2);
 /// The same under a key the peer has proved to have.
@@ -77,8 +78,10 @@ pub struct Tunnel<C: Crypto> {
     last_received: Option<Instant>,
     /// When silence calls for a new key; `None` until the next frame is sealed.
     silence_due: Option<Instant>,
-    /// How often it has since a frame was opened.
+    /// How often it has since the peer spoke under the key that seals.
     silences: u32,
+    /// How long the answer to our last exchange took.
+    round_trip: Duration,
 }
 
 /// The last key that arrived from the peer.
@@ -140,6 +143,7 @@ impl<C: Crypto> Tunnel<C> {
             last_received: None,
             silence_due: None,
             silences: 0,
+            round_trip: Duration::ZERO,
         }
     }
 
@@ -216,6 +220,7 @@ impl<C: Crypto> Tunnel<C> {
         self.peer = Some(PeerKey { x25519: *x25519, authenticated, at: now });
         if asked {
             self.schedule.done();
+            self.round_trip = self.schedule.last_sent().map_or(Duration::ZERO, |sent| now.since(sent));
             self.take_offer_as_answered();
             self.seal_with(newest);
             return KeyOutcome::Answered;
@@ -252,7 +257,9 @@ impl<C: Crypto> Tunnel<C> {
         let total = self.seal_unanswered(now, own_node, frame, inner_len)?;
         let Some(session) = find(&mut self.sessions, self.sealing) else { return Ok(total) };
         session.unanswered.get_or_insert(now);
-        let first = if session.confirmed { SILENCE_PROVED } else { SILENCE_UNPROVED };
+        // A key that answers must not be suspected before its proof can have come back.
+        let unproved = SILENCE_UNPROVED.max(self.round_trip.saturating_mul(2));
+        let first = if session.confirmed { SILENCE_PROVED } else { unproved };
         let silence = first.saturating_mul(1 << self.silences.min(5)).min(SILENCE_MOST);
         self.silence_due.get_or_insert(now + silence);
         Ok(total)
@@ -469,10 +476,12 @@ impl<C: Crypto> Tunnel<C> {
         }
         if self.sealing == Some(id) {
             self.silence_due = None;
-            self.silences = 0;
         }
         if confirmed {
             self.schedule.done();
+        } else if self.sealing == Some(id) {
+            // The first frame only confirms the exchange that silence called for.
+            self.silences = 0;
         }
         if shares_prefix {
             self.renew(now);

@@ -96,7 +96,7 @@ impl Stream {
     }
 
     fn end_cleanly(&mut self, now: Instant, pool: &mut Pool) {
-        self.phase = Phase::TimeWait { until: now + self.config.time_wait };
+        self.phase = Phase::TimeWait { until: now + self.limits.time_wait.get() };
         self.finish_up(CloseReason::Clean, pool);
     }
 
@@ -109,7 +109,7 @@ impl Stream {
     /// A RST. Believed if its number is one the peer could send now, or 0, which is what every Go release sends; who
     /// sent it the tunnel has checked.
     pub(super) fn on_rst(&mut self, seg: &Segment, pool: &mut Pool) {
-        let window = self.config.recv_buffer.saturating_mul(2);
+        let window = self.limits.recv_buffer.saturating_mul(2);
         let plausible = seg.seq == 0 || Seq::new(seg.seq).in_window(self.receiver.next, window);
         match self.phase {
             Phase::SynSent { .. } if seg.seq == 0 || Seq::new(seg.ack) == self.isn + 1 => {

@@ -86,7 +86,7 @@ pub const DEFAULT_IDLE_TIMEOUT: Duration = Duration::from_secs(120);
 /// How soon a write that found no room is tried again when no ACK will say so.
 pub const ROOM_RETRY: Duration = Duration::from_millis(50);
 
-/// What the owner of a stream may choose.
+/// What the owner of a stream may choose. Times count in whole milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Config {
     /// Payload of a full segment, in bytes; held to [`MIN_MSS`]`..=`[`MAX_MSS`] and to the chunk size of the pool.
@@ -122,19 +122,68 @@ impl Config {
         idle_timeout: Some(DEFAULT_IDLE_TIMEOUT),
         time_wait: DEFAULT_TIME_WAIT,
     };
-
-    /// The same with every value inside its range.
-    pub(super) fn clamped(mut self) -> Config {
-        self.mss = self.mss.clamp(MIN_MSS, MAX_MSS);
-        self.recv_buffer = self.recv_buffer.max(MIN_BUFFER);
-        self.send_buffer = self.send_buffer.max(MIN_BUFFER);
-        self.max_flight = self.max_flight.max(1);
-        self
-    }
 }
 
 impl Default for Config {
     fn default() -> Self {
         Config::DEFAULT
+    }
+}
+
+/// A duration in four bytes: whole milliseconds, at most 49 days.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Millis(u32);
+
+impl Millis {
+    /// `duration`, rounded down.
+    pub(super) fn new(duration: Duration) -> Self {
+        Millis(u32::try_from(duration.as_millis()).unwrap_or(u32::MAX))
+    }
+
+    pub(super) fn get(self) -> Duration {
+        Duration::from_millis(self.0.into())
+    }
+
+    /// Twice as long, at most `most`.
+    pub(super) fn doubled(self, most: Duration) -> Self {
+        Millis::new((self.get() * 2).min(most))
+    }
+}
+
+/// A [`Config`] with every value inside its range, packed because every stream holds one.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    pub(super) mss: u16,
+    pub(super) max_flight: u16,
+    pub(super) recv_buffer: u32,
+    pub(super) send_buffer: u32,
+    pub(super) dial_timeout: Millis,
+    pub(super) give_up: Millis,
+    keepalive: Option<Millis>,
+    idle_timeout: Option<Millis>,
+    pub(super) time_wait: Millis,
+}
+
+impl Limits {
+    pub(super) fn new(config: &Config) -> Self {
+        Limits {
+            mss: config.mss.clamp(MIN_MSS, MAX_MSS),
+            max_flight: config.max_flight.max(1),
+            recv_buffer: config.recv_buffer.max(MIN_BUFFER),
+            send_buffer: config.send_buffer.max(MIN_BUFFER),
+            dial_timeout: Millis::new(config.dial_timeout),
+            give_up: Millis::new(config.give_up),
+            keepalive: config.keepalive.map(Millis::new),
+            idle_timeout: config.idle_timeout.map(Millis::new),
+            time_wait: Millis::new(config.time_wait),
+        }
+    }
+
+    pub(super) fn keepalive(&self) -> Option<Duration> {
+        self.keepalive.map(Millis::get)
+    }
+
+    pub(super) fn idle_timeout(&self) -> Option<Duration> {
+        self.idle_timeout.map(Millis::get)
     }
 }

@@ -42,7 +42,7 @@ impl Stream {
         match self.phase {
             Phase::SynSent { .. } if Seq::new(seg.ack) == self.isn + 1 => {
                 self.peer_isn = Seq::new(seg.seq);
-                self.receiver = Receiver::new(self.peer_isn + 1, self.config.recv_buffer);
+                self.receiver = Receiver::new(self.peer_isn + 1, self.limits.recv_buffer);
                 self.open(now, seg.window);
                 self.acks.owe();
             }
@@ -67,7 +67,7 @@ impl Stream {
             return false;
         }
         self.peer_isn = Seq::new(0);
-        self.receiver = Receiver::new(self.peer_isn + 1, self.config.recv_buffer);
+        self.receiver = Receiver::new(self.peer_isn + 1, self.limits.recv_buffer);
         self.open(now, seg.window);
         true
     }

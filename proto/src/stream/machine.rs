@@ -1,21 +1,21 @@
 //! The state of a stream, and the application's side of it.
 
 use super::acks::Acks;
-use super::config::{Config, ROOM_RETRY, SYN_ACK_WAIT, SYN_WAIT};
+use super::config::{Config, Limits, Millis, ROOM_RETRY, SYN_ACK_WAIT, SYN_WAIT};
 use super::congestion::Congestion;
 use super::receiver::Receiver;
 use super::sender::Sender;
 use super::{CloseReason, Counters, Events, Read, ReadError, Segment, Seq, State, Stats, WriteError};
 use crate::pool::Pool;
-use crate::time::{Duration, Instant};
+use crate::time::Instant;
 
 /// How far the connection has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Phase {
     /// The SYN is on its way; sent again at `resend`.
-    SynSent { resend: Instant, wait: Duration },
+    SynSent { resend: Instant, wait: Millis },
     /// The SYN|ACK is on its way; sent again at `resend`.
-    SynReceived { resend: Instant, wait: Duration },
+    SynReceived { resend: Instant, wait: Millis },
     /// The handshake is complete. Whether a direction has finished is in [`FinOut`] and [`FinIn`].
     Open { since: Instant },
     /// Ended cleanly.
@@ -79,7 +79,7 @@ impl Due {
 /// One end of a connection.
 #[derive(Clone, Debug)]
 pub struct Stream {
-    pub(super) config: Config,
+    pub(super) limits: Limits,
     pub(super) phase: Phase,
     pub(super) fin_out: FinOut,
     pub(super) fin_in: FinIn,
@@ -114,12 +114,12 @@ pub struct Stream {
     pub(super) counters: Counters,
 }
 
-const _: () = assert!(size_of::<Stream>() <= 768, "a node holds thousands of these");
+const _: () = assert!(size_of::<Stream>() <= 512, "a node holds thousands of these");
 
 impl Stream {
     /// Opens a connection: sends a SYN. `isn`, the initial sequence number, must be unpredictable.
     pub fn connect(now: Instant, isn: u32, config: &Config) -> Self {
-        let phase = Phase::SynSent { resend: now + SYN_WAIT, wait: SYN_WAIT };
+        let phase = Phase::SynSent { resend: now + SYN_WAIT, wait: Millis::new(SYN_WAIT) };
         let mut stream = Stream::new(now, isn, Seq::default(), phase, config);
         stream.due.syn = true;
         stream
@@ -128,7 +128,7 @@ impl Stream {
     /// Answers a SYN. The stream is not [connected](Events::CONNECTED), and the application better not told of it,
     /// until the dialer has proved that it got the answer: so forged sources cost nothing but this memory.
     pub fn accept(now: Instant, isn: u32, syn: &Segment, config: &Config) -> Self {
-        let phase = Phase::SynReceived { resend: now + SYN_ACK_WAIT, wait: SYN_ACK_WAIT };
+        let phase = Phase::SynReceived { resend: now + SYN_ACK_WAIT, wait: Millis::new(SYN_ACK_WAIT) };
         let mut stream = Stream::new(now, isn, Seq::new(syn.seq), phase, config);
         stream.accepted = true;
         stream.sender.peer_window = syn.window;
@@ -137,10 +137,10 @@ impl Stream {
     }
 
     fn new(now: Instant, isn: u32, peer_isn: Seq, phase: Phase, config: &Config) -> Self {
-        let config = config.clamped();
+        let limits = Limits::new(config);
         let isn = Seq::new(isn);
         Stream {
-            config,
+            limits,
             phase,
             fin_out: FinOut::Open,
             fin_in: FinIn::Open,
@@ -156,8 +156,8 @@ impl Stream {
             heard: now,
             spoke: now,
             probed: None,
-            sender: Sender::new(now, isn + 1, &config),
-            receiver: Receiver::new(peer_isn + 1, config.recv_buffer),
+            sender: Sender::new(now, isn + 1, &limits),
+            receiver: Receiver::new(peer_isn + 1, limits.recv_buffer),
             acks: Acks::new(),
             recv_window: 0,
             wants_room: false,
@@ -179,7 +179,7 @@ impl Stream {
             return Err(WriteError::Finished);
         }
         let full = self.sender.full(pool);
-        let n = self.sender.queue.write(now, data, full, self.config.send_buffer, pool);
+        let n = self.sender.queue.write(now, data, full, self.limits.send_buffer, pool);
         if n < data.len() {
             self.wants_room = true;
             // With nothing queued it is the pool that is empty, and no ACK will tell when it no longer is.

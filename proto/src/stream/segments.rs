@@ -128,8 +128,8 @@ impl Stream {
 
     /// Tells a writer that was turned away when there is room again.
     pub(super) fn announce_room(&mut self, pool: &Pool) {
-        let mss = u32::from(self.config.mss);
-        if self.wants_room && self.sender.queue.has_room(mss, self.config.send_buffer, pool) {
+        let mss = u32::from(self.limits.mss);
+        if self.wants_room && self.sender.queue.has_room(mss, self.limits.send_buffer, pool) {
             (self.wants_room, self.room_retry) = (false, None);
             self.events |= Events::WRITABLE;
         }

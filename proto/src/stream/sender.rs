@@ -2,7 +2,7 @@
 
 use super::Seq;
 use super::config::{
-    BURST, CLOCKED_BURST, Config, DUP_THRESHOLD, MAX_PACE, MAX_PERSIST_WAIT, MIN_PACE, NAGLE_WAIT,
+    BURST, CLOCKED_BURST, DUP_THRESHOLD, Limits, MAX_PACE, MAX_PERSIST_WAIT, MIN_PACE, Millis, NAGLE_WAIT,
     PERSIST_WAIT,
 };
 use super::congestion::{Congestion, Reno};
@@ -45,7 +45,7 @@ enum Timer {
     /// Nothing is outstanding and the window is closed (RFC 9293, 3.8.6.1).
     Persist {
         at: Instant,
-        wait: Duration,
+        wait: Millis,
     },
 }
 
@@ -109,14 +109,14 @@ pub(super) struct Sender {
 
 impl Sender {
     /// A sender whose first data byte is `first`.
-    pub(super) fn new(now: Instant, first: Seq, config: &Config) -> Self {
+    pub(super) fn new(now: Instant, first: Seq, limits: &Limits) -> Self {
         Sender {
             queue: SendQueue::new(first),
             rtt: RttEstimator::default(),
-            congestion: Reno::new(config.mss.into()),
+            congestion: Reno::new(limits.mss.into()),
             peer_window: 0,
-            mss: config.mss,
-            max_flight: config.max_flight,
+            mss: limits.mss,
+            max_flight: limits.max_flight,
             recovery: Recovery::None,
             duplicates: 0,
             repair: false,
@@ -348,7 +348,9 @@ impl Sender {
             Timer::Retransmit { .. } if self.queue.outstanding > 0 => {}
             Timer::Persist { .. } if blocked => {}
             _ if self.queue.outstanding > 0 => self.timer = Timer::Retransmit { at: now + self.rtt.rto() },
-            _ if blocked => self.timer = Timer::Persist { at: now + PERSIST_WAIT, wait: PERSIST_WAIT },
+            _ if blocked => {
+                self.timer = Timer::Persist { at: now + PERSIST_WAIT, wait: Millis::new(PERSIST_WAIT) }
+            }
             _ => self.timer = Timer::Idle,
         }
         if self.queue.outstanding == 0 {
@@ -402,8 +404,8 @@ impl Sender {
                     return Err(GiveUp);
                 }
                 self.probe_due = true;
-                let wait = (wait * 2).min(MAX_PERSIST_WAIT);
-                self.timer = Timer::Persist { at: now + wait, wait };
+                let wait = wait.doubled(MAX_PERSIST_WAIT);
+                self.timer = Timer::Persist { at: now + wait.get(), wait };
             }
             _ => {}
         }

@@ -26,13 +26,13 @@ impl Stream {
         }
         match &mut self.phase {
             Phase::SynSent { resend, wait } if *resend <= now => {
-                *wait = (*wait * 2).min(MAX_SYN_WAIT);
-                *resend = now + *wait;
+                *wait = wait.doubled(MAX_SYN_WAIT);
+                *resend = now + wait.get();
                 self.due.syn = true;
             }
             Phase::SynReceived { resend, wait } if *resend <= now => {
-                *wait = (*wait * 2).min(MAX_SYN_WAIT);
-                *resend = now + *wait;
+                *wait = wait.doubled(MAX_SYN_WAIT);
+                *resend = now + wait.get();
                 self.due.syn_ack = true;
                 // A reference dialer that has our first answer ignores the second; an old byte it does answer.
                 self.due.probe = true;
@@ -42,11 +42,11 @@ impl Stream {
     }
 
     fn handshake_end(&self) -> Instant {
-        self.started + self.config.dial_timeout
+        self.started + self.limits.dial_timeout.get()
     }
 
     fn open_timeout(&mut self, now: Instant, pool: &mut Pool) {
-        let (heard, patience) = (self.heard, self.config.give_up);
+        let (heard, patience) = (self.heard, self.limits.give_up.get());
         if self.sender.on_timeout(now, heard, patience, pool, &mut self.counters).is_err() {
             return self.abort(CloseReason::TimedOut(Unanswered::Data), pool);
         }
@@ -68,7 +68,7 @@ impl Stream {
             self.fin_out = FinOut::Sent { resend: now + self.fin_wait(tries), tries };
         }
         if self.idle_end().is_some_and(|end| end <= now) {
-            let probing = self.config.keepalive.is_some();
+            let probing = self.limits.keepalive().is_some();
             let what = if probing { Unanswered::Keepalive } else { Unanswered::Idle };
             return self.abort(CloseReason::TimedOut(what), pool);
         }
@@ -92,7 +92,7 @@ impl Stream {
     /// that nobody answers (every Go keepalive is one) and would still close for want of any from us.
     fn keepalive_at(&self) -> Option<Instant> {
         let waiting = self.sender.queue.outstanding > 0 || matches!(self.fin_out, FinOut::Sent { .. });
-        let keepalive = self.config.keepalive.filter(|_| !waiting)?;
+        let keepalive = self.limits.keepalive().filter(|_| !waiting)?;
         let silent = self.heard.min(self.spoke) + keepalive;
         // While the peer does not answer, a little faster.
         Some(self.probed.map_or(silent, |probed| silent.max(probed + keepalive / 2)))
@@ -100,7 +100,7 @@ impl Stream {
 
     /// When the peer counts as gone.
     fn idle_end(&self) -> Option<Instant> {
-        let timeout = self.config.idle_timeout.filter(|_| self.sender.queue.outstanding == 0)?;
+        let timeout = self.limits.idle_timeout().filter(|_| self.sender.queue.outstanding == 0)?;
         Some(self.heard + timeout)
     }
 

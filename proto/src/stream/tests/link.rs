@@ -124,15 +124,26 @@ pub(super) struct Talk {
     /// Sizes of writes, used in turn.
     pub(super) writes: Vec<usize>,
     pub(super) turn: usize,
+    /// Says nothing before the other side has ended.
+    pub(super) waits: bool,
 }
 
 impl Talk {
     pub(super) fn new(bytes: usize, writes: Vec<usize>) -> Self {
-        Talk { say: pattern(bytes, bytes), said: 0, heard: Vec::new(), ended: false, writes, turn: 0 }
+        Talk {
+            say: pattern(bytes, bytes),
+            said: 0,
+            heard: Vec::new(),
+            ended: false,
+            writes,
+            turn: 0,
+            waits: false,
+        }
     }
 
     pub(super) fn go_on(&mut self, end: &mut End) {
-        while self.said < self.say.len() {
+        let silent = self.waits && !self.ended;
+        while !silent && self.said < self.say.len() {
             let size = self.writes[self.turn % self.writes.len()].max(1).min(self.say.len() - self.said);
             let Ok(n) = end.stream.write(end.now, &self.say[self.said..][..size], &mut end.memory.pool())
             else {
@@ -205,5 +216,57 @@ proptest! {
             prop_assert_eq!(end.stream.poll_timeout(), None);
             end.release();
         }
+    }
+}
+
+/// Client says all and finishes; the server answers only after the end. Possible between two of us.
+#[test]
+fn a_question_that_ends_before_the_answer_begins() {
+    let mut pair = Pair::new(7, Config::DEFAULT, (400, 1152), Link::new(1, 10, 5, 5000, 3000));
+    let mut question = Talk::new(50_000, vec![1000]);
+    let mut answer = Talk::new(200_000, vec![3000]);
+    answer.waits = true;
+    converse(&mut pair, &mut question, &mut answer, Duration::from_secs(600));
+    assert!(question.heard == answer.say && answer.heard == question.say);
+}
+
+#[test]
+fn two_idle_peers_fall_silent_but_for_keepalives() {
+    let mut pair = Pair::new(7, Config::DEFAULT, (64, 1152), Link::new(1, 0, 0, 5000, 0));
+    let until = START + Duration::from_secs(1);
+    while pair.step(until) {}
+    pair.dialer.write(b"hello");
+    while pair.step(until + Duration::from_secs(1)) {}
+    let talked = pair.link.sent;
+    assert!(talked < 10, "{talked}");
+    while pair.step(until + Duration::from_secs(3600)) {}
+    let keepalives = pair.link.sent - talked;
+    // One probe of either side and its answer, every 30 s or a little less often.
+    assert!((200..=480).contains(&keepalives), "{keepalives} packets in an hour");
+    assert_eq!(pair.dialer.stream.state(), State::Established);
+}
+
+/// Throughput in numbers, so that a change of the sender shows as a change here.
+#[test]
+fn throughput_snapshot() {
+    // (round trip in ms, loss in 1/256, at least kB/s)
+    for (rtt, loss, least) in
+        [(1, 0, 20_000), (20, 0, 4000), (100, 0, 900), (20, 1, 1000), (100, 1, 250), (20, 10, 150)]
+    {
+        let link = Link::new(3, loss, 0, rtt * 500, 0);
+        let mut pair = Pair::new(7, Config::DEFAULT, (2048, 1152), link);
+        let (mut a, mut b) = (Talk::new(2_000_000, vec![10_000]), Talk::new(0, vec![1]));
+        let mut done = None;
+        while done.is_none() {
+            a.go_on(&mut pair.dialer);
+            if let Some(acceptor) = &mut pair.acceptor {
+                b.go_on(acceptor);
+            }
+            done = (b.heard.len() == a.say.len()).then(|| pair.dialer.now.since(START));
+            assert!(pair.step(START + Duration::from_secs(600)));
+        }
+        let rate = 2_000_000_000 / done.unwrap().as_micros();
+        println!("{rtt} ms, {loss}/256: {rate} kB/s, {:?}", pair.dialer.stream.stats().counters);
+        assert!(rate >= least, "{rate} kB/s at {rtt} ms and {loss}/256 loss");
     }
 }

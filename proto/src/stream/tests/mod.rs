@@ -6,6 +6,7 @@ mod april;
 mod closing;
 mod data;
 mod handshake;
+mod hostile;
 mod link;
 mod loss;
 mod vectors;

@@ -2,6 +2,8 @@
 //!
 //! `cargo bench -p pilot-proto --bench node`
 
+#![allow(clippy::disallowed_methods, reason = "a bench measures real time")]
+
 #[path = "../tests/common/mod.rs"]
 mod common;
 

@@ -141,18 +141,21 @@ impl<C: Crypto, R: Rng> Ctx<'_, C, R> {
             KeyOutcome::Answered => {
                 peer.attempts = 0;
                 peer.relay_copy = None;
-                let idle = peer.blocked == NONE;
                 self.notice(Event::TunnelUp { node, relay, rekeyed });
-                // The first sealed packet is what tells the peer to use the new key.
-                if idle && self.core.packets.is_empty() {
-                    let alive = self.control(0, 0, 0);
-                    self.queue_packet(slot, &alive, &[], None);
-                }
+                self.prove_key(slot);
             }
             KeyOutcome::Begun => self.notice(Event::TunnelUp { node, relay, rekeyed }),
             KeyOutcome::Copy | KeyOutcome::Repeated | KeyOutcome::Weak | KeyOutcome::Downgrade => {}
         }
         self.unblock(slot);
+    }
+
+    /// The first sealed packet is what tells the peer that the new key works: a keepalive, unless a stream waits.
+    pub(super) fn prove_key(&mut self, slot: u32) {
+        if self.peer(slot).is_some_and(|peer| peer.blocked == NONE) {
+            let alive = self.control(0, 0, 0);
+            self.queue_packet(slot, &alive, &[], None);
+        }
     }
 
     // --- what waits for a peer -----------------------------------------------------------------------------------

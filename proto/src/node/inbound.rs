@@ -134,6 +134,7 @@ impl<C: Crypto, R: Rng> Ctx<'_, C, R> {
             self.packet(slot, route, &header, packet, payload);
         }
         if confirmed {
+            self.prove_key(slot);
             self.unblock(slot);
         }
         self.after_peer(slot);

@@ -453,11 +453,13 @@ impl<C: Crypto, R: Rng> Ctx<'_, C, R> {
     /// Sends a ping over the direct path while the relay carries the traffic.
     fn probe_path(&mut self, slot: u32) {
         let now = self.now;
-        if self.config.relay_only {
+        let relay_only = self.config.relay_only;
+        let Some(peer) = self.peer(slot) else { return };
+        // The timer moves even when nothing can be sent, or it would only spin.
+        let Some(address) = peer.path.poll_probe(now) else { return };
+        if relay_only || !peer.tunnel.is_ready() {
             return;
         }
-        let Some(peer) = self.peer(slot).filter(|peer| peer.tunnel.is_ready()) else { return };
-        let Some(address) = peer.path.poll_probe(now) else { return };
         let node = peer.node;
         let seq = self.rng.u32() | 1;
         if let Some(peer) = self.peer(slot) {

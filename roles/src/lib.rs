@@ -16,6 +16,7 @@ extern crate alloc;
 
 pub mod client;
 pub mod clock;
+pub mod daemon;
 pub mod frames;
 pub mod ipc;
 pub mod json;

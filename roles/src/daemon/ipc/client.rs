@@ -1,0 +1,138 @@
+//! One local client: what it sent and is not handled yet, what it has not read yet, what it waits for.
+
+use alloc::{
+    collections::{BTreeSet, VecDeque},
+    vec::Vec,
+};
+
+use crate::{
+    frames::FrameReader,
+    ipc::{MAX_MESSAGE, Reply},
+};
+
+/// Unread bytes at which a client gets no more stream data until it has read down to [`LOW_WATER`].
+pub(super) const HIGH_WATER: usize = 1 << 20;
+/// See [`HIGH_WATER`].
+pub(super) const LOW_WATER: usize = 512 << 10;
+/// Unread bytes at which datagrams for a client are dropped.
+pub(super) const DATAGRAM_WATER: usize = 256 << 10;
+/// Bytes of stream data of a client that wait for window space; above, nothing more is read from it.
+const MAX_HELD: usize = 256 << 10;
+/// Requests of a client without an answer; above, nothing more is read from it.
+const MAX_WAITING: usize = 256;
+
+/// A request without an answer, or whose answer waits for an earlier one of the same kind.
+#[derive(Debug)]
+struct Waiting {
+    ticket: u64,
+    kind: u8,
+    reply: Option<Vec<u8>>,
+}
+
+/// One client.
+#[derive(Debug)]
+pub(super) struct Client {
+    pub(super) reader: FrameReader,
+    /// Frames for the driver.
+    out: Vec<u8>,
+    /// Bytes the driver has and the operating system has not.
+    unsent: usize,
+    waiting: VecDeque<Waiting>,
+    /// Streams with something to read.
+    pub(super) readable: VecDeque<u32>,
+    /// Streams it owns.
+    pub(super) streams: BTreeSet<u32>,
+    /// Ports it bound.
+    pub(super) ports: BTreeSet<u16>,
+    /// Bytes of its streams that wait for window space.
+    pub(super) held: usize,
+    pub(super) paused: bool,
+    /// The connection is closed; what had been sent is still being handled.
+    pub(super) gone: bool,
+    /// Listed among those with something for the driver.
+    pub(super) listed: bool,
+}
+
+impl Client {
+    pub(super) const fn new() -> Self {
+        Client {
+            reader: FrameReader::new(MAX_MESSAGE),
+            out: Vec::new(),
+            unsent: 0,
+            waiting: VecDeque::new(),
+            readable: VecDeque::new(),
+            streams: BTreeSet::new(),
+            ports: BTreeSet::new(),
+            held: 0,
+            paused: false,
+            gone: false,
+            listed: false,
+        }
+    }
+
+    /// Bytes the client has not read yet, as far as we can see.
+    pub(super) const fn unread(&self) -> usize {
+        self.unsent + self.out.len()
+    }
+
+    /// Nothing more may be read from the client for now.
+    pub(super) fn is_blocked(&self) -> bool {
+        self.held >= MAX_HELD
+            || (!self.gone && (self.waiting.len() >= MAX_WAITING || self.unread() >= 2 * HIGH_WATER))
+    }
+
+    /// Appends a message.
+    pub(super) fn push(&mut self, reply: &Reply<'_>) {
+        if !self.gone {
+            reply.write(&mut self.out);
+        }
+    }
+
+    /// What waits for the driver.
+    pub(super) fn take_out(&mut self) -> Vec<u8> {
+        self.unsent += self.out.len();
+        core::mem::take(&mut self.out)
+    }
+
+    /// Bytes staged for the driver.
+    pub(super) const fn staged(&self) -> usize {
+        self.out.len()
+    }
+
+    /// The operating system took this many bytes.
+    pub(super) const fn sent(&mut self, bytes: usize) {
+        self.unsent = self.unsent.saturating_sub(bytes);
+    }
+
+    /// Remembers a request of `kind`; answers of one kind keep the order of the requests.
+    pub(super) fn expect(&mut self, ticket: u64, kind: u8) {
+        self.waiting.push_back(Waiting { ticket, kind, reply: None });
+    }
+
+    /// Answers a request, and sends what that sets free. False if nobody waits for it.
+    pub(super) fn reply(&mut self, ticket: u64, reply: &Reply<'_>) -> bool {
+        let Some(entry) = self.waiting.iter_mut().find(|w| w.ticket == ticket && w.reply.is_none()) else {
+            return false;
+        };
+        let kind = entry.kind;
+        let mut message = Vec::new();
+        reply.write(&mut message);
+        entry.reply = Some(message);
+        while let Some(at) = self.waiting.iter().position(|w| w.kind == kind)
+            && let Some(message) = self.waiting.get_mut(at).and_then(|w| w.reply.take())
+        {
+            self.waiting.remove(at);
+            self.out.extend_from_slice(&message);
+        }
+        true
+    }
+
+    /// The connection is closed: nothing more can be sent.
+    pub(super) fn leave(&mut self) {
+        self.gone = true;
+        self.out.clear();
+        self.unsent = 0;
+        self.waiting.clear();
+        self.readable.clear();
+    }
+}

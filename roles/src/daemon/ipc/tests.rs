@@ -1,0 +1,370 @@
+//! The local socket against a network of scripted streams.
+
+use alloc::{collections::BTreeMap, vec, vec::Vec};
+
+use pilot_proto::Addr;
+
+use super::*;
+use crate::{
+    daemon::fake_net::{FakeNet, Wire},
+    frames,
+    ipc::HandshakeRequest,
+};
+
+/// What one client has received.
+#[derive(Debug)]
+struct Seen {
+    reader: FrameReader,
+    open: bool,
+    paused: bool,
+    bytes: usize,
+}
+
+struct World {
+    server: Server<u32>,
+    net: FakeNet,
+    numbers: Numbers,
+    seen: BTreeMap<ConnId, Seen>,
+    /// The operating system takes what is sent at once.
+    prompt: bool,
+}
+
+const A: ConnId = ConnId::Accepted(1);
+const B: ConnId = ConnId::Accepted(2);
+
+fn peer(node: u32, port: u16) -> SockAddr {
+    SockAddr::new(Addr::backbone(node), port)
+}
+
+impl World {
+    fn new() -> Self {
+        let mut world = World {
+            server: Server::new(),
+            net: FakeNet::default(),
+            numbers: Numbers::default(),
+            seen: BTreeMap::new(),
+            prompt: true,
+        };
+        for conn in [A, B] {
+            world.server.opened(conn);
+            world.seen.insert(
+                conn,
+                Seen { reader: FrameReader::new(MAX_MESSAGE), open: true, paused: false, bytes: 0 },
+            );
+        }
+        world
+    }
+
+    fn raw(&mut self, conn: ConnId, data: &[u8]) {
+        self.server.bytes(&mut self.net, &mut self.numbers, conn, data);
+        self.drain();
+    }
+
+    fn say(&mut self, conn: ConnId, request: &Request<'_>) {
+        let mut out = Vec::new();
+        request.write(&mut out);
+        self.raw(conn, &out);
+    }
+
+    fn drain(&mut self) {
+        while let Some(output) = self.server.poll_output(&mut self.net) {
+            match output {
+                Output::Send { conn, data } => {
+                    let seen = self.seen.get_mut(&conn).unwrap();
+                    seen.reader.push(&data);
+                    seen.bytes += data.len();
+                    if self.prompt {
+                        self.server.sent(&mut self.net, &mut self.numbers, conn, data.len());
+                    }
+                }
+                Output::Close(conn) => self.seen.get_mut(&conn).unwrap().open = false,
+                Output::Pause(conn) => self.seen.get_mut(&conn).unwrap().paused = true,
+                Output::Resume(conn) => self.seen.get_mut(&conn).unwrap().paused = false,
+                other => panic!("unexpected {other:?}"),
+            }
+        }
+    }
+
+    fn heard(&mut self, conn: ConnId) -> Vec<Vec<u8>> {
+        self.drain();
+        let reader = &mut self.seen.get_mut(&conn).unwrap().reader;
+        let mut out = Vec::new();
+        while let Some(message) = reader.pop().unwrap() {
+            out.push(message.to_vec());
+        }
+        out
+    }
+
+    fn expect(&mut self, conn: ConnId, replies: &[Reply<'_>]) {
+        let heard = self.heard(conn);
+        let heard: Vec<_> = heard.iter().map(|message| Reply::parse(message).unwrap()).collect();
+        assert_eq!(heard, replies);
+    }
+
+    fn dial(&mut self, conn: ConnId, node: u32) -> (u32, u32) {
+        self.say(conn, &Request::Dial { to: peer(node, 1000) });
+        let wire = *self.net.wires.keys().last().unwrap();
+        self.server.connected(&mut self.net, &mut self.numbers, wire);
+        let heard = self.heard(conn);
+        match Reply::parse(heard.last().unwrap()).unwrap() {
+            Reply::DialOk { id } => (id, wire),
+            other => panic!("expected DialOk, got {other:?}"),
+        }
+    }
+
+    fn wire(&mut self, id: u32) -> &mut Wire {
+        self.net.wires.get_mut(&id).unwrap()
+    }
+
+    fn over(&mut self, wire: u32, words: &str) {
+        self.wire(wire).over = true;
+        self.server.over(&mut self.net, &mut self.numbers, wire, words.into());
+    }
+}
+
+#[test]
+fn a_dialled_stream_carries_data_both_ways_and_ends_once() {
+    let mut world = World::new();
+    let (id, wire) = world.dial(A, 2);
+    assert_eq!(id, 1);
+    world.say(A, &Request::Send { id, data: b"hello" });
+    world.expect(A, &[]);
+    assert_eq!(world.wire(wire).written, b"hello");
+    world.wire(wire).incoming = b"world".to_vec();
+    world.wire(wire).peer_finished = true;
+    world.server.readable(wire);
+    world.expect(A, &[Reply::Recv { id, data: b"world" }, Reply::CloseOk { id }]);
+    world.say(A, &Request::Close { id });
+    world.expect(A, &[Reply::CloseOk { id }]);
+    assert!(world.wire(wire).finished && world.wire(wire).released);
+    world.say(A, &Request::Close { id });
+    world.expect(A, &[Reply::CloseOk { id }]);
+}
+
+#[test]
+fn a_bound_port_announces_streams_and_is_free_after_unbind_or_disconnect() {
+    let mut world = World::new();
+    world.say(A, &Request::Bind { port: 1000 });
+    world.say(B, &Request::Bind { port: 1000 });
+    world.say(B, &Request::Bind { port: 7 });
+    world.expect(A, &[Reply::BindOk { port: 1000 }]);
+    world.expect(B, &[Reply::error("port 1000 already bound"), Reply::error("port 7 already bound")]);
+    world.net.wires.insert(1, Wire { incoming: b"hi".to_vec(), ..Wire::default() });
+    let number = world.numbers.next();
+    assert!(world.server.incoming(&mut world.net, number, 1, 1000, peer(2, 50_000)));
+    world.server.readable(1);
+    world.expect(
+        A,
+        &[
+            Reply::Accept { local_port: 1000, id: number, remote: peer(2, 50_000) },
+            Reply::Recv { id: number, data: b"hi" },
+        ],
+    );
+    assert!(!world.server.incoming(&mut world.net, 9, 9, 1001, peer(2, 50_001)));
+    world.say(B, &Request::Unbind { port: 1000 });
+    world.expect(B, &[Reply::error("unbind: port is not owned by this client")]);
+    world.say(A, &Request::Unbind { port: 1000 });
+    world.expect(A, &[Reply::UnbindOk { port: 1000 }]);
+    world.say(A, &Request::Bind { port: 2000 });
+    world.server.closed(&mut world.net, &mut world.numbers, A);
+    assert!(world.net.listening.is_empty());
+    assert!(world.wire(1).finished && world.wire(1).released);
+    world.say(B, &Request::Bind { port: 2000 });
+    world.expect(B, &[Reply::BindOk { port: 2000 }]);
+}
+
+#[test]
+fn hazard_07_7_a_slow_dial_delays_no_other_kind_of_request() {
+    let mut world = World::new();
+    world.say(A, &Request::Dial { to: peer(2, 1000) });
+    world.say(A, &Request::Info);
+    world.say(A, &Request::Health);
+    let asks: Vec<_> = core::iter::from_fn(|| world.server.poll_ask()).collect();
+    assert_eq!(asks.len(), 2);
+    let json = Reply::Json { kind: crate::ipc::JsonKind::Health, json: b"{}" };
+    world.server.reply(&mut world.net, &mut world.numbers, A, asks[1].ticket, Ok(json.clone()));
+    world.expect(A, &[json]);
+    world.over(100, "dial timeout");
+    world.expect(A, &[Reply::error("dial timeout")]);
+}
+
+#[test]
+fn answers_of_one_kind_keep_the_order_of_the_requests() {
+    let mut world = World::new();
+    for node in [5, 6] {
+        world.say(A, &Request::Handshake(HandshakeRequest::Approve { node }));
+    }
+    let asks: Vec<_> = core::iter::from_fn(|| world.server.poll_ask()).collect();
+    let json =
+        |text: &'static str| Reply::Json { kind: crate::ipc::JsonKind::Handshake, json: text.as_bytes() };
+    world.server.reply(&mut world.net, &mut world.numbers, A, asks[1].ticket, Ok(json("2")));
+    world.expect(A, &[]);
+    world.server.reply(&mut world.net, &mut world.numbers, A, asks[0].ticket, Ok(json("1")));
+    world.expect(A, &[json("1"), json("2")]);
+}
+
+#[test]
+fn hazard_07_8_streams_belong_to_their_client_except_for_closing() {
+    let mut world = World::new();
+    let (id, wire) = world.dial(A, 2);
+    world.say(B, &Request::Send { id, data: b"evil" });
+    world.expect(B, &[Reply::error("connection 1 not found")]);
+    assert!(world.wire(wire).written.is_empty());
+    world.say(B, &Request::Close { id });
+    world.expect(B, &[Reply::CloseOk { id }]);
+    world.expect(A, &[Reply::CloseOk { id }]);
+    world.say(A, &Request::Send { id, data: b"late" });
+    world.expect(A, &[Reply::error("send: connection not established")]);
+}
+
+#[test]
+fn hazard_07_4_close_right_after_send_loses_nothing() {
+    let mut world = World::new();
+    let (id, wire) = world.dial(A, 2);
+    world.wire(wire).window = 10_000;
+    let data = vec![7; 100_000];
+    world.say(A, &Request::Send { id, data: &data });
+    world.say(A, &Request::Close { id });
+    world.expect(A, &[Reply::CloseOk { id }]);
+    assert!(!world.wire(wire).finished);
+    world.server.closed(&mut world.net, &mut world.numbers, A);
+    while !world.wire(wire).finished {
+        world.wire(wire).window = 7_000;
+        world.server.writable(&mut world.net, &mut world.numbers, wire);
+    }
+    assert_eq!(world.wire(wire).written, data);
+    assert!(world.wire(wire).released);
+}
+
+#[test]
+fn a_client_whose_peer_does_not_read_is_paused_and_a_disconnect_still_delivers() {
+    let mut world = World::new();
+    let (id, wire) = world.dial(A, 2);
+    world.wire(wire).window = 0;
+    let data: Vec<u8> = (0..=250).cycle().take(100_000).collect();
+    for _ in 0..10 {
+        world.say(A, &Request::Send { id, data: &data });
+    }
+    world.say(A, &Request::Info);
+    assert!(world.seen[&A].paused);
+    assert_eq!(world.server.poll_ask(), None);
+    world.server.closed(&mut world.net, &mut world.numbers, A);
+    for _ in 0..40 {
+        world.wire(wire).window = 50_000;
+        world.server.writable(&mut world.net, &mut world.numbers, wire);
+    }
+    assert_eq!(world.wire(wire).written, data.repeat(10));
+    assert!(world.wire(wire).finished && world.wire(wire).released);
+    assert!(!world.server.clients.contains_key(&A));
+}
+
+#[test]
+fn a_paused_client_goes_on_when_there_is_room() {
+    let mut world = World::new();
+    let (id, wire) = world.dial(A, 2);
+    world.wire(wire).window = 0;
+    let data = vec![1; 300_000];
+    world.say(A, &Request::Send { id, data: &data });
+    world.say(A, &Request::Info);
+    assert!(world.seen[&A].paused);
+    world.wire(wire).window = 300_000;
+    world.server.writable(&mut world.net, &mut world.numbers, wire);
+    world.drain();
+    assert!(!world.seen[&A].paused);
+    assert!(world.server.poll_ask().is_some());
+}
+
+#[test]
+fn hazard_07_1_a_client_that_never_reads_costs_others_nothing_and_its_streams_wait() {
+    let mut world = World::new();
+    world.prompt = false;
+    let (id, wire) = world.dial(A, 2);
+    world.wire(wire).incoming = vec![3; 5 << 20];
+    world.server.readable(wire);
+    world.drain();
+    assert!(world.seen[&A].bytes < HIGH_WATER + BATCH + RECV_ROOM, "{}", world.seen[&A].bytes);
+    for n in 0..2000u16 {
+        world.server.datagram(peer(2, 9), n, &[0; 1000]);
+    }
+    world.drain();
+    assert!(world.seen[&B].bytes < 2 * DATAGRAM_WATER);
+    assert!(world.server.dropped_datagrams() > 2000);
+    let before: usize = world.heard(A).iter().map(Vec::len).sum();
+    // Now it reads: everything comes, in order.
+    world.prompt = true;
+    let unread = world.seen[&A].bytes;
+    world.server.sent(&mut world.net, &mut world.numbers, A, unread);
+    let mut received = before;
+    world.wire(wire).peer_finished = true;
+    let heard = world.heard(A);
+    received += heard.iter().map(Vec::len).sum::<usize>();
+    assert_eq!(Reply::parse(heard.last().unwrap()).unwrap(), Reply::CloseOk { id });
+    assert!(received > 5 << 20);
+}
+
+#[test]
+fn what_arrived_before_the_end_is_delivered_before_the_end_is_told() {
+    let mut world = World::new();
+    let (id, wire) = world.dial(A, 2);
+    world.wire(wire).incoming = vec![3; 100_000];
+    world.over(wire, "reset");
+    let heard = world.heard(A);
+    assert_eq!(Reply::parse(heard.last().unwrap()).unwrap(), Reply::CloseOk { id });
+    assert_eq!(heard.iter().map(|m| m.len() - 5).sum::<usize>(), 100_000);
+    assert!(world.wire(wire).released);
+    world.say(A, &Request::Send { id, data: b"x" });
+    world.expect(A, &[Reply::error("send: connection not established")]);
+}
+
+#[test]
+fn cancelling_dials_frees_them_and_a_disconnect_resets_them() {
+    let mut world = World::new();
+    world.say(A, &Request::Dial { to: peer(2, 1000) });
+    world.say(A, &Request::CancelDials);
+    world.expect(A, &[Reply::error("dial cancelled")]);
+    assert!(world.wire(100).reset && world.wire(100).released);
+    world.say(A, &Request::Dial { to: peer(99, 1000) });
+    world.expect(A, &[Reply::error("connection refused")]);
+    world.say(B, &Request::Dial { to: peer(2, 1000) });
+    world.server.closed(&mut world.net, &mut world.numbers, B);
+    assert!(world.wire(101).reset && world.wire(101).released);
+}
+
+#[test]
+fn datagrams_go_out_at_once_and_come_to_everybody() {
+    let mut world = World::new();
+    world.say(A, &Request::SendTo { to: peer(2, 5000), data: b"x" });
+    world.expect(A, &[]);
+    world.say(A, &Request::SendTo { to: peer(2, 5000), data: &[0; 2000] });
+    world.expect(A, &[Reply::error("sendto: message too long")]);
+    world.say(A, &Request::SendToConfirmed { to: peer(2, 5000), data: b"y" });
+    world.expect(A, &[Reply::SentTo]);
+    assert_eq!(world.net.datagrams.len(), 2);
+    world.server.datagram(peer(2, 9), 5000, b"in");
+    let expected = [Reply::RecvFrom { from: peer(2, 9), to_port: 5000, data: b"in" }];
+    world.expect(A, &expected);
+    world.expect(B, &expected);
+    world.say(A, &Request::SendTo { to: SockAddr::new(Addr::broadcast(3), 1), data: b"all" });
+    assert_eq!(world.server.poll_ask().unwrap().ticket, 0);
+}
+
+#[test]
+fn hazard_07_21_a_message_over_one_mebibyte_ends_the_connection_and_one_of_exactly_that_does_not() {
+    let mut world = World::new();
+    let (id, wire) = world.dial(A, 2);
+    world.wire(wire).window = 2 << 20;
+    world.say(A, &Request::Send { id, data: &vec![9; crate::ipc::MAX_SEND] });
+    assert_eq!(world.wire(wire).written.len(), crate::ipc::MAX_SEND);
+    world.raw(A, &(1u32 << 20 | 1).to_be_bytes());
+    assert!(!world.seen[&A].open);
+    assert!(world.wire(wire).finished);
+}
+
+#[test]
+fn empty_and_unknown_messages() {
+    let mut world = World::new();
+    world.raw(A, &frames::frame(b""));
+    world.raw(A, &frames::frame(&[0x44]));
+    world.raw(A, &frames::frame(&[0x06, 0, 0]));
+    world.expect(A, &[Reply::error("unknown command: 0x44"), Reply::error("send: missing conn_id")]);
+}

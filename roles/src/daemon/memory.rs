@@ -1,0 +1,143 @@
+//! The memory of the daemon's node: vectors that grow with the number of peers and streams, up to a bound.
+
+use alloc::{vec, vec::Vec};
+
+use pilot_proto::{
+    crypto::Crypto,
+    node::{Memory, PEER_LISTS, Parts, PeerSlot, STREAM_LISTS, StreamSlot},
+    pool::Chunk,
+    table::words_for,
+    timers::TimerSlot,
+    trust::{Intent, PENDING_MAX, Pending, Seen, Trusted},
+};
+
+/// Peers and streams room is made for at the start.
+const INITIAL: usize = 64;
+/// Bytes per chunk of stream data: the largest segment any release sends.
+const CHUNK: usize = 4096;
+/// Bytes of packets that wait for keys or their turn.
+const PACKETS: usize = 512 << 10;
+/// Bytes of received datagrams not read yet.
+const DATAGRAMS: usize = 1 << 20;
+/// Open trust requests of ours and recent decisions.
+const INTENTS: usize = 512;
+/// Handshake messages remembered.
+const SEEN: usize = 8192;
+
+/// Bounds of [`OwnedMemory`].
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bounds {
+    /// Peers with tunnel state.
+    pub(crate) peers: usize,
+    /// Streams, those that wait out their end included.
+    pub(crate) streams: usize,
+    /// Bytes of stream data.
+    pub(crate) stream_bytes: usize,
+    /// Trusted nodes.
+    pub(crate) trusted: usize,
+}
+
+/// Vectors for a node.
+#[derive(Debug)]
+pub(crate) struct OwnedMemory<C: Crypto> {
+    bounds: Bounds,
+    peers: Vec<PeerSlot<C>>,
+    peer_index: Vec<u32>,
+    peer_lists: Vec<u32>,
+    streams: Vec<StreamSlot>,
+    stream_index: Vec<u32>,
+    stream_lists: Vec<u32>,
+    timer_heap: Vec<u32>,
+    timers: Vec<TimerSlot>,
+    chunks: Vec<Chunk>,
+    bytes: Vec<u8>,
+    packets: Vec<u8>,
+    datagrams: Vec<u8>,
+    trusted: Vec<Trusted>,
+    pending: Vec<Pending>,
+    intents: Vec<Intent>,
+    seen: Vec<Seen>,
+}
+
+impl<C: Crypto> OwnedMemory<C> {
+    /// Memory within `bounds`. What is not used costs address space only.
+    pub(crate) fn new(bounds: Bounds) -> Self {
+        let chunks = bounds.stream_bytes.div_ceil(CHUNK).max(1);
+        let mut memory = OwnedMemory {
+            bounds,
+            peers: Vec::new(),
+            peer_index: vec![0; words_for(bounds.peers)],
+            peer_lists: vec![0; PEER_LISTS * bounds.peers],
+            streams: Vec::new(),
+            stream_index: vec![0; words_for(bounds.streams)],
+            stream_lists: vec![0; STREAM_LISTS * bounds.streams],
+            timer_heap: vec![0; bounds.peers + bounds.streams],
+            timers: vec![TimerSlot::UNSET; 2 * bounds.peers.max(bounds.streams)],
+            chunks: vec![Chunk::NEW; chunks],
+            bytes: vec![0; chunks * CHUNK],
+            packets: vec![0; PACKETS],
+            datagrams: vec![0; DATAGRAMS],
+            trusted: vec![Trusted::EMPTY; bounds.trusted],
+            pending: vec![Pending::EMPTY; PENDING_MAX],
+            intents: vec![Intent::EMPTY; INTENTS],
+            seen: vec![Seen::EMPTY; SEEN],
+        };
+        memory.more_peers();
+        memory.more_streams();
+        memory
+    }
+}
+
+/// Doubles a table, up to `bound`; says whether it grew.
+fn grow<T>(table: &mut Vec<T>, bound: usize, new: impl FnMut() -> T) -> bool {
+    let before = table.len();
+    table.resize_with((2 * before).max(INITIAL).min(bound).max(before), new);
+    table.len() > before
+}
+
+impl<C: Crypto> Memory<C> for OwnedMemory<C> {
+    fn parts(&mut self) -> Parts<'_, C> {
+        Parts {
+            peers: &mut self.peers,
+            peer_index: &mut self.peer_index,
+            peer_lists: &mut self.peer_lists,
+            streams: &mut self.streams,
+            stream_index: &mut self.stream_index,
+            stream_lists: &mut self.stream_lists,
+            timer_heap: &mut self.timer_heap,
+            timers: &mut self.timers,
+            chunks: &mut self.chunks,
+            bytes: &mut self.bytes,
+            packets: &mut self.packets,
+            datagrams: &mut self.datagrams,
+            trusted: &mut self.trusted,
+            pending: &mut self.pending,
+            intents: &mut self.intents,
+            seen: &mut self.seen,
+        }
+    }
+
+    fn more_peers(&mut self) -> bool {
+        grow(&mut self.peers, self.bounds.peers, PeerSlot::new)
+    }
+
+    fn more_streams(&mut self) -> bool {
+        grow(&mut self.streams, self.bounds.streams, StreamSlot::new)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tables_double_up_to_their_bound() {
+        let mut table = Vec::new();
+        let mut sizes = Vec::new();
+        while grow(&mut table, 300, || 0) {
+            sizes.push(table.len());
+        }
+        assert_eq!(sizes, [64, 128, 256, 300]);
+        assert!(!grow(&mut Vec::<u8>::new(), 0, || 0));
+    }
+}

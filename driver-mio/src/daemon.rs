@@ -60,7 +60,7 @@ struct Options {
     registry_fingerprint: String,
     /// File of the node's key; without one the node is another at every start
     #[arg(long, value_name = "FILE", default_value = "")]
-    identity: PathBuf,
+    identity: String,
     /// Account address, for key recovery
     #[arg(long, default_value = "")]
     email: String,
@@ -174,7 +174,7 @@ fn run(options: &Options) -> Result<u8, String> {
     }
     let clock = Clock::start();
     let mut rng = OsRng::new().map_err(words)?;
-    let identity = Some(options.identity.as_path()).filter(|path| !path.as_os_str().is_empty());
+    let identity = Some(Path::new(&options.identity)).filter(|path| !path.as_os_str().is_empty());
     let state = identity.map(identity::directory);
     let email = identity::email([&options.email, &options.owner], state.as_deref())?;
     let seed = identity::seed(identity, &mut rng)?;

@@ -123,6 +123,7 @@ fn two_daemons_carry_a_stream() {
     assert!(echoed == data);
     assert_eq!((first.terminate(), second.terminate()), (Some(0), Some(0)));
     assert!(!socket.exists());
+    assert_eq!(network.rendezvous.program.terminate(), Some(0));
 }
 
 #[test]

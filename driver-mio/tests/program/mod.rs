@@ -2,8 +2,8 @@
 
 use std::{
     ffi::OsString,
-    io::{BufRead, BufReader, Read, Write},
-    net::{SocketAddr, TcpStream},
+    io::{BufRead, BufReader},
+    net::SocketAddr,
     path::Path,
     process::{Child, Command, Stdio},
     time::Duration,
@@ -63,20 +63,6 @@ impl Rendezvous {
         let (program, line) = Program::start(&mut command, "rendezvous running");
         let addr = |name: &str| line[name].as_str().unwrap().parse().unwrap();
         Rendezvous { program, registry: addr("registry"), beacon: addr("beacon") }
-    }
-
-    /// One request of the registry's protocol.
-    pub(crate) fn ask(&self, request: &Value) -> Value {
-        let mut socket = TcpStream::connect(self.registry).unwrap();
-        socket.set_read_timeout(Some(PATIENCE)).unwrap();
-        let body = request.to_string();
-        socket.write_all(&(body.len() as u32).to_be_bytes()).unwrap();
-        socket.write_all(body.as_bytes()).unwrap();
-        let mut len = [0; 4];
-        socket.read_exact(&mut len).unwrap();
-        let mut body = vec![0; u32::from_be_bytes(len) as usize];
-        socket.read_exact(&mut body).unwrap();
-        serde_json::from_slice(&body).unwrap()
     }
 }
 

@@ -103,7 +103,6 @@ fn file_args<F: Flags>(text: &str, matches: &ArgMatches) -> Result<Vec<String>, 
 }
 
 /// A Go duration: `1h2m`, `1.5s`, `-3ms`, or `0`. Negative ones are refused: no flag means anything by them.
-#[cfg_attr(not(test), expect(dead_code, reason = "for the flags of pilot-daemon"))]
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     let wrong = || format!("expected a duration such as 30s, 1h2m or 1.5s, not {text:?}");
     let mut rest = text.strip_prefix('+').unwrap_or(text);

@@ -13,19 +13,22 @@
 //! | `socket`, `tls` | what is under a byte stream: TCP, Unix, TLS |
 //! | `store`, `http` | worker threads: durable records and files, HTTP posts |
 //! | `mailbox` | how a worker thread reaches the loop |
-//! | `rendezvous`, `flags`, `identity` | the programs: what the operator says, and files read before the loop |
+//! | `daemon`, `rendezvous`, `flags`, `identity`, `host` | the programs: what the operator says, and what is read before the loop |
 //! | `crypto` | a faster provider for packets |
 //! | `clock`, `entropy`, `signals`, `log` | the rest of the operating system |
 #![forbid(unsafe_code)]
 
 mod clock;
 mod crypto;
+pub mod daemon;
 mod dial;
 mod doors;
 mod driver;
 mod entropy;
 mod flags;
+mod host;
 mod http;
+mod identity;
 mod listen;
 pub mod log;
 mod mailbox;

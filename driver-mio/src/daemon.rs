@@ -1,0 +1,299 @@
+//! The program `pilot-daemon`: one agent's node.
+
+use std::{
+    collections::BTreeMap,
+    env,
+    ffi::OsString,
+    fs::{self, File, TryLockError},
+    io,
+    net::{SocketAddr, ToSocketAddrs},
+    os::unix::net::UnixStream,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Duration,
+};
+
+use clap::{ArgAction, Parser};
+use pilot_roles::{
+    Listener,
+    daemon::{Daemon, DaemonConfig},
+    role::{Area, Dial},
+};
+
+use crate::{
+    Clock, DialTls, Driver, OsRng, Place, RingCrypto, Setup, Target, bind_udp,
+    flags::{self, Flags},
+    host, identity, log, raise_descriptor_limit,
+};
+
+#[derive(Debug, Parser)]
+#[command(name = "pilot-daemon", about = "One agent's node of a Pilot network. Flags take one dash or two.")]
+struct Options {
+    /// JSON file with values of flags that are not given
+    #[arg(long, value_name = "FILE")]
+    config: Option<String>,
+    /// Registry, host:port
+    #[arg(long, env = "PILOT_REGISTRY", default_value = "34.71.57.205:9000")]
+    registry: String,
+    /// Beacon, host:port; empty for none
+    #[arg(long, env = "PILOT_BEACON", default_value = "34.71.57.205:9001")]
+    beacon: String,
+    /// UDP address of the tunnels
+    #[arg(long, default_value = ":0")]
+    listen: String,
+    /// Unix socket for applications
+    #[arg(long, default_value = "/tmp/pilot.sock")]
+    socket: PathBuf,
+    /// Fixed public host:port, instead of asking the beacon
+    #[arg(long, default_value = "")]
+    endpoint: String,
+    /// Encrypt tunnels
+    #[arg(long, action = ArgAction::Set, num_args = 0..=1, require_equals = true, default_value = "true",
+        default_missing_value = "true", value_parser = flags::boolean)]
+    encrypt: bool,
+    /// Reach the registry over TLS; needs -registry-fingerprint
+    #[arg(long, action = ArgAction::Set, num_args = 0..=1, require_equals = true, default_value = "false",
+        default_missing_value = "true", value_parser = flags::boolean)]
+    registry_tls: bool,
+    /// SHA-256 of the registry's certificate, hex
+    #[arg(long, default_value = "")]
+    registry_fingerprint: String,
+    /// File of the node's key; without one the node is another at every start
+    #[arg(long, value_name = "FILE", default_value = "")]
+    identity: String,
+    /// Account address, for key recovery
+    #[arg(long, default_value = "")]
+    email: String,
+    /// Deprecated name of -email
+    #[arg(long, default_value = "")]
+    owner: String,
+    /// Heartbeat interval [0: 30s]
+    #[arg(long, value_parser = flags::duration, default_value = "0")]
+    keepalive: Duration,
+    /// Silence after which a stream is over [0: 120s]
+    #[arg(long, value_parser = flags::duration, default_value = "0")]
+    idle_timeout: Duration,
+    /// Stream requests per second [0: 100]
+    #[arg(long, default_value_t = 0)]
+    syn_rate_limit: u32,
+    /// Streams per port [0: 1024]
+    #[arg(long, default_value_t = 0)]
+    max_conns_per_port: u32,
+    /// Streams in total [0: 4096]
+    #[arg(long, default_value_t = 0)]
+    max_conns_total: u32,
+    /// How long an ended stream is remembered [0: 10s]
+    #[arg(long, value_parser = flags::duration, default_value = "0")]
+    time_wait: Duration,
+    /// Let everybody find this node and connect to it
+    #[arg(long, action = ArgAction::Set, num_args = 0..=1, require_equals = true, default_value = "false",
+        default_missing_value = "true", value_parser = flags::boolean)]
+    public: bool,
+    /// Name of this node
+    #[arg(long, default_value = "")]
+    hostname: String,
+    /// No echo service (port 7)
+    #[arg(long, action = ArgAction::Set, num_args = 0..=1, require_equals = true, default_value = "false",
+        default_missing_value = "true", value_parser = flags::boolean)]
+    no_echo: bool,
+    /// No data exchange service (port 1001)
+    #[arg(long, action = ArgAction::Set, num_args = 0..=1, require_equals = true, default_value = "false",
+        default_missing_value = "true", value_parser = flags::boolean)]
+    no_dataexchange: bool,
+    /// No event stream service (port 1002)
+    #[arg(long, action = ArgAction::Set, num_args = 0..=1, require_equals = true, default_value = "false",
+        default_missing_value = "true", value_parser = flags::boolean)]
+    no_eventstream: bool,
+    /// Accepted for old start scripts; there is no task service
+    #[arg(long, action = ArgAction::Set, num_args = 0..=1, require_equals = true, default_value = "false",
+        default_missing_value = "true", value_parser = flags::boolean)]
+    no_tasksubmit: bool,
+    /// Approve every trust request
+    #[arg(long, action = ArgAction::Set, num_args = 0..=1, require_equals = true, default_value = "false",
+        default_missing_value = "true", value_parser = flags::boolean)]
+    trust_auto_approve: bool,
+    /// Reach and be reached through the beacon only
+    #[arg(long, action = ArgAction::Set, num_args = 0..=1, require_equals = true, default_value = "false",
+        default_missing_value = "true", value_parser = flags::boolean)]
+    relay_only: bool,
+    /// URL to post events to
+    #[arg(long, default_value = "")]
+    webhook: String,
+    /// The registry's admin token
+    #[arg(long, env = "PILOT_ADMIN_TOKEN", hide_env_values = true, default_value = "")]
+    admin_token: String,
+    /// Networks to join at the start, ids with commas between
+    #[arg(long, default_value = "")]
+    networks: String,
+    /// debug, info, warn or error
+    #[arg(long, default_value = "info")]
+    log_level: String,
+    /// text or json
+    #[arg(long, default_value = "text")]
+    log_format: String,
+    /// Print the version and exit
+    #[arg(long, action = ArgAction::Set, num_args = 0..=1, require_equals = true, default_value = "false",
+        default_missing_value = "true", value_parser = flags::boolean)]
+    version: bool,
+}
+
+impl Flags for Options {
+    fn config(&self) -> Option<&str> {
+        self.config.as_deref().filter(|path| !path.is_empty())
+    }
+}
+
+/// Runs the program with its arguments, without its name.
+pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let options: Options = match flags::parse(args) {
+        Ok(options) => options,
+        Err(code) => return code,
+    };
+    if options.version {
+        println!("{}", env!("CARGO_PKG_VERSION"));
+        return ExitCode::SUCCESS;
+    }
+    log::init(log::level_named(&options.log_level), log::Format::named(&options.log_format));
+    match run(&options) {
+        Ok(code) => code.into(),
+        Err(words) => {
+            log::fatal(&words);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(options: &Options) -> Result<u8, String> {
+    let words = |e: io::Error| e.to_string();
+    raise_descriptor_limit();
+    if UnixStream::connect(&options.socket).is_ok() {
+        return Err(format!(
+            "another daemon answers on {}; choose another -socket",
+            options.socket.display()
+        ));
+    }
+    let clock = Clock::start();
+    let mut rng = OsRng::new().map_err(words)?;
+    let identity = Some(Path::new(&options.identity)).filter(|path| !path.as_os_str().is_empty());
+    let state = identity.map(identity::directory);
+    let email = identity::email([&options.email, &options.owner], state.as_deref())?;
+    let seed = identity::seed(identity, &mut rng)?;
+    let _lock = identity.map(lock).transpose()?;
+    let registry = Target { addr: options.registry.clone(), tls: registry_tls(options)? };
+    let udp = bind_udp(&options.listen).map_err(words)?;
+    let bound = udp.local_addr().map_err(words)?;
+
+    let areas = areas(state.as_deref());
+    let mut config = DaemonConfig::new(seed, email);
+    config.persistent = identity.is_some();
+    config.hostname.clone_from(&options.hostname);
+    config.public = options.public;
+    config.encrypt = options.encrypt;
+    config.trust_auto_approve = options.trust_auto_approve;
+    config.relay_only = options.relay_only;
+    config.beacon = beacon(&options.beacon, bound)?;
+    config.endpoint.clone_from(&options.endpoint);
+    config.lan_addrs = host::lan_addrs(bound);
+    set(&mut config.keepalive, options.keepalive);
+    set(&mut config.idle_timeout, options.idle_timeout);
+    set(&mut config.time_wait, options.time_wait);
+    set(&mut config.syn_rate, options.syn_rate_limit);
+    set(&mut config.max_streams_per_port, options.max_conns_per_port);
+    set(&mut config.max_streams, options.max_conns_total);
+    config.services.echo = !options.no_echo;
+    config.services.data_exchange = !options.no_dataexchange;
+    config.services.event_stream = !options.no_eventstream;
+    config.webhook.clone_from(&options.webhook);
+    config.admin_token.clone_from(&options.admin_token);
+    config.networks = networks(&options.networks);
+    config.utc_offset = host::utc_offset();
+    if let Some(received) = areas.get(&Area::Received) {
+        config.received_directory = received.display().to_string();
+    }
+    config.trust_file = state.as_deref().map(trust_file).transpose()?.flatten();
+
+    let role = Daemon::new(config, RingCrypto::default(), rng);
+    let setup = Setup {
+        udp: Some(udp),
+        listeners: BTreeMap::from([(Listener::Ipc, Place::Unix(options.socket.clone()))]),
+        dials: BTreeMap::from([(Dial::Registry, registry)]),
+        areas,
+        signals: true,
+        ..Setup::default()
+    };
+    Driver::new(role, clock, setup).map_err(words)?.run().map_err(words)
+}
+
+/// Zero means the default.
+fn set<T: Default + PartialEq>(setting: &mut T, flag: T) {
+    if flag != T::default() {
+        *setting = flag;
+    }
+}
+
+/// Two daemons with one key would take the registry's entry from each other for ever.
+fn lock(identity: &Path) -> Result<File, String> {
+    let named = |words: &dyn std::fmt::Display| format!("identity {}: {words}", identity.display());
+    let file = File::open(identity).map_err(|e| named(&e))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(named(&"another daemon uses it")),
+        Err(TryLockError::Error(e)) => Err(named(&e)),
+    }
+}
+
+fn registry_tls(options: &Options) -> Result<Option<DialTls>, String> {
+    match (options.registry_tls, options.registry_fingerprint.as_str()) {
+        (false, _) => Ok(None),
+        (true, "") => {
+            Err("registry TLS requires -registry-fingerprint for certificate pinning: the rendezvous logs it at its start"
+                .into())
+        }
+        (true, hex) => DialTls::pinned(hex).map(Some),
+    }
+}
+
+/// The beacon's address, of the family the socket `bound` can reach.
+fn beacon(target: &str, bound: SocketAddr) -> Result<Option<SocketAddr>, String> {
+    if target.is_empty() {
+        return Ok(None);
+    }
+    let addrs = target.to_socket_addrs().map_err(|e| format!("beacon {target}: {e}"))?;
+    let mut reachable = addrs.filter(|addr| addr.is_ipv4() || bound.is_ipv6());
+    reachable.next().map(Some).ok_or_else(|| format!("beacon {target}: no address that {bound} can reach"))
+}
+
+/// The directories of a daemon. Messages and files follow the home directory, as programs that read them expect.
+fn areas(state: Option<&Path>) -> BTreeMap<Area, PathBuf> {
+    let mut areas: BTreeMap<Area, PathBuf> =
+        state.map(|dir| (Area::State, dir.to_owned())).into_iter().collect();
+    match env::home_dir().filter(|home| !home.as_os_str().is_empty()) {
+        Some(home) => {
+            areas.insert(Area::Inbox, home.join(".pilot/inbox"));
+            areas.insert(Area::Received, home.join(".pilot/received"));
+        }
+        None => tracing::warn!("without a home directory, messages and files from peers are refused"),
+    }
+    areas
+}
+
+/// The content of `trust.json`; a file that is there but cannot be read must not be mistaken for none.
+fn trust_file(state: &Path) -> Result<Option<Vec<u8>>, String> {
+    let path = state.join("trust.json");
+    match fs::read(&path) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(format!("{}: {e}", path.display())),
+    }
+}
+
+fn networks(list: &str) -> Vec<u16> {
+    let mut networks = Vec::new();
+    for id in list.split(',').map(str::trim).filter(|id| !id.is_empty()) {
+        match id.parse() {
+            Ok(id) => networks.push(id),
+            Err(_) => tracing::warn!(%id, "not a network id (0 to 65535), skipped"),
+        }
+    }
+    networks
+}

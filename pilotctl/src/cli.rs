@@ -1,5 +1,6 @@
 //! The grammar of the command line.
 
+use std::ffi::OsString;
 use std::fmt;
 use std::time::Duration;
 
@@ -91,6 +92,9 @@ pub(crate) enum Command {
     /// Remove this node from the registry.
     #[command(override_usage = "pilotctl deregister")]
     Deregister,
+    /// Networks, membership and invitations.
+    #[command(override_usage = "pilotctl network <subcommand>")]
+    Network(NetworkGroup),
     /// Ask a node for trust.
     #[command(override_usage = "pilotctl handshake <node_id|address|hostname> [justification]")]
     Handshake(Handshake),
@@ -182,7 +186,7 @@ pub(crate) enum Command {
 #[derive(Debug, Args)]
 pub(crate) struct Child {
     #[arg(num_args = 0.., allow_hyphen_values = true, trailing_var_arg = true)]
-    pub(crate) arguments: Vec<String>,
+    pub(crate) arguments: Vec<OsString>,
 }
 
 #[derive(Debug, Args)]
@@ -286,6 +290,65 @@ pub(crate) struct DaemonStart {
     /// Stay in the foreground.
     #[arg(long)]
     pub(crate) foreground: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct NetworkGroup {
+    #[command(subcommand)]
+    pub(crate) command: Option<NetworkCommand>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum NetworkCommand {
+    /// All networks of the registry.
+    #[command(override_usage = "pilotctl network list")]
+    List,
+    /// Become a member.
+    #[command(override_usage = "pilotctl network join <network_id> [--token TOKEN]")]
+    Join(NetworkJoin),
+    /// Stop being a member.
+    #[command(override_usage = "pilotctl network leave <network_id>")]
+    Leave(NetworkArg),
+    /// Who is a member.
+    #[command(override_usage = "pilotctl network members <network_id>")]
+    Members(NetworkArg),
+    /// Invite a node.
+    #[command(override_usage = "pilotctl network invite <network_id> <node_id>")]
+    Invite(NetworkInvite),
+    /// Invitations for this node.
+    #[command(override_usage = "pilotctl network invites")]
+    Invites,
+    /// Accept an invitation.
+    #[command(override_usage = "pilotctl network accept <network_id>")]
+    Accept(NetworkArg),
+    /// Decline an invitation.
+    #[command(override_usage = "pilotctl network reject <network_id>")]
+    Reject(NetworkArg),
+    #[command(external_subcommand)]
+    Unknown(Vec<String>),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct NetworkArg {
+    #[arg(value_parser = network_id, allow_hyphen_values = true)]
+    pub(crate) network_id: u16,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct NetworkJoin {
+    #[arg(value_parser = network_id, allow_hyphen_values = true)]
+    pub(crate) network_id: u16,
+    /// What the network asks of new members.
+    #[arg(long, allow_hyphen_values = true)]
+    pub(crate) token: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct NetworkInvite {
+    #[arg(value_parser = network_id, allow_hyphen_values = true)]
+    pub(crate) network_id: u16,
+    #[arg(value_parser = node_id, allow_hyphen_values = true)]
+    pub(crate) node_id: u32,
 }
 
 #[derive(Debug, Args)]
@@ -538,6 +601,10 @@ fn decimal<T: std::str::FromStr>(what: &str, text: &str) -> Result<T, BadArgumen
 
 fn node_id(text: &str) -> Result<u32, BadArgument> {
     decimal(&format!("invalid node_id {}", quoted(text)), text)
+}
+
+fn network_id(text: &str) -> Result<u16, BadArgument> {
+    decimal(&format!("invalid network_id {}", quoted(text)), text)
 }
 
 fn untrust_id(text: &str) -> Result<u32, BadArgument> {

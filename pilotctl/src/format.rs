@@ -115,6 +115,11 @@ pub(crate) fn number(object: &Value, key: &str) -> u64 {
     value.as_u64().or_else(|| value.as_f64().map(|n| n as u64)).unwrap_or(0)
 }
 
+/// A point in time of a result, in Unix seconds.
+pub(crate) fn seconds(object: &Value, key: &str) -> i64 {
+    i64::try_from(number(object, key)).unwrap_or(i64::MAX)
+}
+
 /// A text of a result, empty if it is missing.
 pub(crate) fn text<'a>(object: &'a Value, key: &str) -> &'a str {
     object[key].as_str().unwrap_or_default()

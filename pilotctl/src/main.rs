@@ -8,6 +8,7 @@ mod children;
 mod cli;
 mod commands;
 mod config;
+mod demo;
 mod format;
 mod grammar;
 mod ipc;
@@ -22,8 +23,8 @@ use std::process::ExitCode;
 use clap::CommandFactory;
 use cli::{Cli, Command};
 use commands::{
-    Context, context, diagnostics, discovery, exchange, lifecycle, mailbox, probes, pubsub, setup, streams,
-    trust,
+    Context, context, diagnostics, discovery, exchange, lifecycle, mailbox, network, probes, pubsub, setup,
+    streams, trust,
 };
 use output::Failure;
 
@@ -36,16 +37,13 @@ fn main() -> ExitCode {
         grammar::Parsed::Wrong(failure) => Err(failure),
         grammar::Parsed::Exit(code) => return code,
     };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => {
-            out.failure(&failure);
-            ExitCode::FAILURE
-        }
-    }
+    result.unwrap_or_else(|failure| {
+        out.failure(&failure);
+        ExitCode::FAILURE
+    })
 }
 
-fn run(ctx: Context, command: Command) -> Result<(), Failure> {
+fn run(ctx: Context, command: Command) -> Result<ExitCode, Failure> {
     match command {
         Command::Init(args) => setup::init(ctx, &args),
         Command::Config(args) => setup::config(ctx, &args),
@@ -70,6 +68,7 @@ fn run(ctx: Context, command: Command) -> Result<(), Failure> {
         Command::SetWebhook(args) => discovery::set_webhook(ctx, &args),
         Command::ClearWebhook => discovery::clear_webhook(ctx),
         Command::Deregister => discovery::deregister(&ctx),
+        Command::Network(group) => network::run(&ctx, group),
         Command::Handshake(args) => trust::handshake(&ctx, &args),
         Command::Approve(args) => trust::approve(&ctx, &args),
         Command::Reject(args) => trust::reject(&ctx, &args),
@@ -103,8 +102,10 @@ fn run(ctx: Context, command: Command) -> Result<(), Failure> {
             clap_complete::generate(shell, &mut Cli::command(), "pilotctl", &mut std::io::stdout());
             Ok(())
         }
-        Command::DaemonRun(child) => children::daemon(child.arguments, None),
-        Command::Demo | Command::RendezvousRun(_) => Err(Failure::internal("placeholder")),
+        Command::Demo => demo::run(ctx.out),
+        Command::DaemonRun(child) => return Ok(children::daemon(child.arguments)),
+        Command::RendezvousRun(child) => return Ok(children::rendezvous(child.arguments)),
         Command::Unknown(words) => Err(grammar::unknown_command(words.first().map_or("", String::as_str))),
-    }
+    }?;
+    Ok(ExitCode::SUCCESS)
 }

@@ -8,7 +8,7 @@ use crate::cli::Cli;
 use crate::output::Code;
 
 /// What the result of each command holds.
-const RETURNS: [(&str, &str); 36] = [
+const RETURNS: [(&str, &str); 40] = [
     ("approve", "status, node_id"),
     (
         "bench",
@@ -43,6 +43,10 @@ const RETURNS: [(&str, &str); 36] = [
         "messages [{src_addr, src_port, data, bytes}], timeout (bool); without --count one object a line",
     ),
     ("lookup", "node_id, address, networks, public_key, public, hostname, real_addr"),
+    ("network invites", "invites [{network_id, inviter_id, timestamp}]"),
+    ("network join", "network_id, address"),
+    ("network list", "networks [{id, name, join_rule, members, enterprise, created}]"),
+    ("network members", "nodes [{node_id, address, hostname, public, role, last_seen}]"),
     ("peers", "peers [{node_id, endpoint, encrypted, authenticated}], total"),
     ("pending", "pending [{node_id, public_key, justification, received_at}]"),
     ("ping", "target, results [{seq, bytes, rtt_ms, error}], timeout (bool)"),
@@ -62,12 +66,13 @@ const RETURNS: [(&str, &str); 36] = [
 pub(crate) fn context(ctx: &Context) {
     let mut commands = Map::new();
     for command in Cli::command().get_subcommands().filter(|command| !command.is_hide_set()) {
-        if command.get_name() == "daemon" {
+        let name = command.get_name();
+        if command.has_subcommands() {
             for sub in command.get_subcommands() {
-                commands.insert(format!("daemon {}", sub.get_name()), describe("daemon ", sub));
+                commands.insert(format!("{name} {}", sub.get_name()), describe(&format!("{name} "), sub));
             }
         } else {
-            commands.insert(command.get_name().into(), describe("", command));
+            commands.insert(name.into(), describe("", command));
         }
     }
     let codes = [
@@ -101,6 +106,9 @@ fn describe(prefix: &str, command: &clap::Command) -> Value {
         "set-hostname" => "hostname, node_id",
         "set-tags" => "node_id, tags",
         "set-webhook" => "webhook, applied",
+        "network leave" => "network_id",
+        "network invite" => "network_id, target_node_id, status",
+        "network accept" | "network reject" => "accepted, network_id",
         name => RETURNS.iter().find(|(known, _)| *known == name).map_or("", |(_, returns)| returns),
     };
     json!({
@@ -134,7 +142,7 @@ mod tests {
     #[test]
     fn every_command_says_what_it_returns() {
         for command in Cli::command().get_subcommands().filter(|command| !command.is_hide_set()) {
-            if matches!(command.get_name(), "daemon" | "context" | "completions") {
+            if matches!(command.get_name(), "daemon" | "network" | "context" | "completions") {
                 continue;
             }
             assert_ne!(describe("", command)["returns"], "", "{}", command.get_name());

@@ -22,6 +22,9 @@ pub(crate) fn info(ctx: &Context) -> Result<(), Failure> {
 fn info_text(info: &Value) -> String {
     let mut lines = vec!["Pilot Protocol Daemon".to_string()];
     let mut line = |label: &str, value: String| lines.push(format!("  {:<13}{value}", format!("{label}:")));
+    if !text(info, "version").is_empty() {
+        line("Version", text(info, "version").into());
+    }
     line("Node ID", number(info, "node_id").to_string());
     line("Address", text(info, "address").into());
     if !text(info, "hostname").is_empty() {

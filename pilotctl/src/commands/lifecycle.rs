@@ -2,6 +2,7 @@
 
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -10,6 +11,7 @@ use pilot_roles::ipc::Request;
 use pilot_roles::json::{Value, json};
 
 use super::Context;
+use crate::children;
 use crate::cli::{DaemonCommand, DaemonGroup, DaemonStart};
 use crate::config::{DEFAULT_BEACON, DEFAULT_REGISTRY, env, socket};
 use crate::format::{number, quoted, text, uptime};
@@ -17,6 +19,8 @@ use crate::ipc::Daemon;
 use crate::output::{Code, Failure};
 use crate::process;
 
+/// The hidden command that is the daemon.
+const CHILD: &str = "_daemon-run";
 /// How long a new daemon may take until it answers.
 const READY: Duration = Duration::from_secs(15);
 /// How long a daemon may take to end by itself.
@@ -78,7 +82,7 @@ impl Plan {
         flag("webhook", or_file(&args.webhook, "webhook"));
         flag("networks", or_file(&args.networks, "networks"));
         for (given, name) in [
-            (args.no_encrypt, "--no-encrypt"),
+            (args.no_encrypt, "--encrypt=false"),
             (args.public, "--public"),
             (args.trust_auto_approve, "--trust-auto-approve"),
         ] {
@@ -87,6 +91,17 @@ impl Plan {
             }
         }
         Plan { socket, arguments, admin_token: or_file(&args.admin_token, "admin_token") }
+    }
+}
+
+impl Plan {
+    fn apply(&self, mut command: Command) -> Command {
+        command.args(&self.arguments);
+        if let Some(token) = &self.admin_token {
+            // Not on the command line, where everybody on the machine could read it.
+            command.env("PILOT_ADMIN_TOKEN", token);
+        }
+        command
     }
 }
 
@@ -107,7 +122,9 @@ fn start(ctx: &Context, args: &DaemonStart) -> Result<(), Failure> {
         return Err(running(format!("socket {} is active", plan.socket)));
     }
     if args.foreground {
-        return crate::children::daemon(plan.arguments, plan.admin_token);
+        // In this very process: whoever started us watches this pid.
+        let error = children::command(CHILD).map_or_else(|error| error, |command| plan.apply(command).exec());
+        return Err(Failure::internal(format!("start daemon: {error}")));
     }
     ctx.home.create().map_err(|error| Failure::internal(format!("create ~/.pilot: {error}")))?;
     let log_file = ctx.home.path("pilot.log");
@@ -156,13 +173,8 @@ fn spawn(plan: &Plan, log_file: &Path) -> Result<Child, Failure> {
     let failed = |error: std::io::Error| Failure::internal(format!("start daemon: {error}"));
     let log =
         std::fs::OpenOptions::new().append(true).create(true).mode(0o600).open(log_file).map_err(failed)?;
-    let mut command = Command::new(std::env::current_exe().map_err(failed)?);
-    command.arg("_daemon-run").args(&plan.arguments).stdin(Stdio::null());
-    command.stdout(log.try_clone().map_err(failed)?).stderr(log);
-    if let Some(token) = &plan.admin_token {
-        // Not on the command line, where everybody on the machine could read it.
-        command.env("PILOT_ADMIN_TOKEN", token);
-    }
+    let mut command = plan.apply(children::detached(CHILD).map_err(failed)?);
+    command.stdin(Stdio::null()).stdout(log.try_clone().map_err(failed)?).stderr(log);
     command.spawn().map_err(failed)
 }
 

@@ -6,6 +6,7 @@ pub(crate) mod discovery;
 pub(crate) mod exchange;
 pub(crate) mod lifecycle;
 pub(crate) mod mailbox;
+pub(crate) mod network;
 pub(crate) mod probes;
 pub(crate) mod pubsub;
 pub(crate) mod setup;
@@ -85,4 +86,11 @@ fn read_file(path: &str) -> Result<Vec<u8>, Failure> {
         }
         _ => Failure::internal(format!("read file: {error}")),
     })
+}
+
+/// Header and rows, or nothing if there are no rows.
+fn table(header: String, rows: impl Iterator<Item = String>) -> Option<String> {
+    let mut rows = rows.peekable();
+    rows.peek()?;
+    Some(std::iter::once(header).chain(rows).collect::<Vec<_>>().join("\n"))
 }

@@ -1,11 +1,11 @@
 //! Who may talk to whom: `handshake`, `approve`, `reject`, `untrust`, `pending`, `trust`.
 
 use pilot_roles::ipc::{HandshakeRequest, Request};
-use pilot_roles::json::{Value, json};
+use pilot_roles::json::json;
 
-use super::{Context, ask};
+use super::{Context, ask, table};
 use crate::cli::{Handshake, NodeArg, Reject, Untrust};
-use crate::format::{flag, list, local_time, number, text};
+use crate::format::{flag, list, local_time, number, seconds, text};
 use crate::output::Failure;
 use crate::resolve;
 
@@ -59,7 +59,7 @@ pub(crate) fn pending(ctx: &Context) -> Result<(), Failure> {
             row(
                 &number(request, "node_id").to_string(),
                 text(request, "justification"),
-                &local_time(time(request, "received_at")),
+                &local_time(seconds(request, "received_at")),
             )
         });
         table(row("NODE ID", "JUSTIFICATION", "RECEIVED"), rows).unwrap_or_else(|| {
@@ -87,7 +87,7 @@ pub(crate) fn trust(ctx: &Context) -> Result<(), Failure> {
                 &number(peer, "node_id").to_string(),
                 if flag(peer, "mutual") { "yes" } else { "no" },
                 &network,
-                &local_time(time(peer, "approved_at")),
+                &local_time(seconds(peer, "approved_at")),
             )
         });
         table(row("NODE ID", "MUTUAL", "NETWORK", "APPROVED AT"), rows).unwrap_or_else(|| {
@@ -95,15 +95,4 @@ pub(crate) fn trust(ctx: &Context) -> Result<(), Failure> {
         })
     });
     Ok(())
-}
-
-fn time(object: &Value, key: &str) -> i64 {
-    i64::try_from(number(object, key)).unwrap_or(i64::MAX)
-}
-
-/// Header and rows, or nothing if there are no rows.
-fn table(header: String, rows: impl Iterator<Item = String>) -> Option<String> {
-    let mut rows = rows.peekable();
-    rows.peek()?;
-    Some(std::iter::once(header).chain(rows).collect::<Vec<_>>().join("\n"))
 }

@@ -1,0 +1,5 @@
+//! The program as its users meet it, against a scripted daemon.
+
+mod honesty;
+mod support;
+mod vectors;

@@ -109,6 +109,11 @@ impl Daemon {
         self.client.send(stream, data)
     }
 
+    /// Bytes offered that the daemon did not take yet.
+    pub(crate) fn waiting(&self) -> usize {
+        self.client.output().len()
+    }
+
     /// Hands all of `data` to the daemon. Gives up after `idle` without progress. `progress` hears the total.
     pub(crate) fn send_all(
         &mut self,
@@ -119,16 +124,16 @@ impl Daemon {
     ) -> Result<(), CallError> {
         let mut sent = 0;
         let mut deadline = Instant::now() + idle;
-        while sent < data.len() || !self.client.output().is_empty() {
+        while sent < data.len() || self.waiting() > 0 {
             let taken = self.offer(stream, data.get(sent..).unwrap_or_default());
             sent += taken;
-            let waiting = self.client.output().len();
+            let waiting = self.waiting();
             self.step(Some(deadline))?;
-            if taken > 0 || self.client.output().len() < waiting {
+            if taken > 0 || self.waiting() < waiting {
                 deadline = Instant::now() + idle;
             }
             self.refusal()?;
-            progress(sent.saturating_sub(self.client.output().len()) as u64);
+            progress(sent.saturating_sub(self.waiting()) as u64);
         }
         Ok(())
     }

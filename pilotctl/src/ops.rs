@@ -226,10 +226,13 @@ pub(crate) fn bench(
                 break;
             }
             bench.sent += taken as u64;
-            bench.send_time = start.elapsed();
         }
+        let unsent = daemon.waiting() > 0;
         if let Err(error) = daemon.step(Some(deadline)) {
             break Err(OpError::Stream(error));
+        }
+        if unsent {
+            bench.send_time = start.elapsed();
         }
         let mut ended = false;
         let mut wrong = None;

@@ -52,7 +52,7 @@ pub(crate) fn node(out: Output, daemon: &mut Daemon, target: &str) -> Result<u32
         Failure::new(Code::NotFound, format!("resolve {}: resolve_hostname: {error}", quoted(target)))
     })?;
     let node = u32::try_from(number(&answer, "node_id")).unwrap_or(0);
-    out.note(format!("resolved {} → node {node}", quoted(target)));
+    out.note(format!("resolved {target} → node {node}"));
     Ok(node)
 }
 

@@ -68,8 +68,6 @@ pub(super) fn walk(
     step("two agents register", &mut || {
         for name in ["alice", "bob"] {
             start_agent(world, name, &places)?;
-        }
-        for name in ["alice", "bob"] {
             agents.push(wait_agent(world, name)?);
         }
         let names: Vec<String> =

@@ -6,8 +6,9 @@ use std::process::ExitCode;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory, Parser};
 
-use crate::cli::{BadArgument, Cli, Command};
+use crate::cli::{Cli, Command};
 use crate::output::Failure;
+use crate::values::BadArgument;
 
 /// Exit status of a call nobody can make sense of.
 const USAGE: u8 = 2;

@@ -17,6 +17,7 @@ mod output;
 mod process;
 mod registry;
 mod resolve;
+mod values;
 
 use std::process::ExitCode;
 

@@ -7,9 +7,10 @@ use pilot_roles::clock::parse_rfc3339;
 use pilot_roles::json::{Value, json};
 
 use super::Context;
-use crate::cli::{Mailbox, Since};
+use crate::cli::Mailbox;
 use crate::format::{list, local_rfc3339, number, size, text};
 use crate::output::{Code, Failure};
+use crate::values::Since;
 
 /// Bytes of a message people see in the list.
 const PREVIEW: usize = 80;

@@ -108,6 +108,33 @@ fn requests_of_later_releases() {
 }
 
 #[test]
+fn what_the_released_libraries_write_is_read_and_written_back() {
+    let file: serde_json::Value =
+        serde_json::from_str(include_str!("../../../spec/vectors/libpilot.json")).unwrap();
+    let mut read = 0;
+    for call in file["calls"].as_array().unwrap() {
+        let Some(request) = call["request_hex"].as_str().and_then(|text| hex::decode(text).ok()) else {
+            continue;
+        };
+        match Request::parse(&request) {
+            Ok(Some(parsed)) => {
+                let mut written = Vec::new();
+                parsed.write(&mut written);
+                assert_eq!(hex::encode(&written[crate::frames::PREFIX..]), hex::encode(&request), "{call}");
+                read += 1;
+            }
+            // Managed networks, keys, badges and broadcasts are not offered.
+            other => {
+                let known =
+                    matches!(request.first(), Some(0x23 | 0x25 | 0x27 | 0x29 | 0x2F | 0x31 | 0x33 | 0x35));
+                assert!(known, "{call}: {other:?}");
+            }
+        }
+    }
+    assert!(read > 20, "{read}");
+}
+
+#[test]
 fn text_that_is_not_utf8_is_read_lossily() {
     let Ok(Some(Request::SetHostname { name })) = Request::parse(b"\x13a\xff") else { panic!() };
     assert_eq!(name, Cow::Borrowed("a\u{fffd}"));

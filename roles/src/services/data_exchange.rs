@@ -6,7 +6,7 @@ use core::fmt;
 use super::event_stream::append;
 
 /// The port.
-pub const PORT: u16 = 1001;
+pub const PORT: u16 = pilot_proto::port::DATA_EXCHANGE;
 
 /// Longest payload in bytes, inclusive, name of a file and its length included.
 pub const MAX_PAYLOAD: usize = 1 << 24;

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use core::fmt;
 
 /// The port.
-pub const PORT: u16 = 1002;
+pub const PORT: u16 = pilot_proto::port::EVENT_STREAM;
 
 /// Longest topic in bytes, inclusive.
 pub const MAX_TOPIC: usize = 1024;

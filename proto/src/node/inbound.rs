@@ -14,7 +14,7 @@ use crate::{
     port,
     ring::Ring,
     rng::Rng,
-    stream::{Handled, Segment, State, Stream},
+    stream::{Handled, Read, Segment, State, Stream},
     tunnel::OpenError,
     wire::{
         beacon::{Beacon, WAKE_HANDSHAKE},
@@ -326,6 +326,12 @@ impl<C: Crypto, R: Rng> Ctx<'_, C, R> {
         let now = self.now;
         let Some(row) = self.parts.streams.get_mut(slot as usize) else { return };
         let Some(stream) = row.stream.as_mut() else { return };
+        if row.released && stream.peek_len() > 0 {
+            // Nobody will read it; as long as it stays, the window is shut and the peer cannot finish.
+            let mut pool = crate::pool::Pool::new(&mut self.core.pool, self.parts.chunks, self.parts.bytes);
+            let mut nowhere = [0; 1024];
+            while let Ok(Read::Bytes(_)) = stream.read(now, &mut nowhere, &mut pool) {}
+        }
         let events = stream.take_events();
         row.unreported |= events;
         let over = stream.state() == State::Closed;

@@ -65,7 +65,7 @@ pub(crate) enum Event<T> {
         node: u32,
         /// The first time since the start.
         first: bool,
-        /// The registry gave us another id than before, or had forgotten us: what it was told must be told again.
+        /// The registry gave us another id than before, or may have forgotten us: what it was told must be told again.
         forgotten: bool,
         /// The address it sees us at.
         observed: Option<SocketAddr>,
@@ -334,6 +334,8 @@ impl<T> Registry<T> {
     fn drain(&mut self, now: Now) {
         while let Some(change) = self.link.poll_change() {
             if change == Change::Up {
+                // It may be another registry process than before, with less memory.
+                self.forgotten |= self.registered_at.is_some();
                 self.register(now.instant);
                 self.link.advance(now.instant);
             }

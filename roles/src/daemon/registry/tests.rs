@@ -224,7 +224,9 @@ fn a_new_connection_registers_before_anything_else() {
     world.run_for(Duration::from_secs(2));
     let types = world.types();
     assert_eq!(types[..2], ["register", "lookup"]);
-    assert!(world.events().iter().any(|e| matches!(e, Event::Answer(42, Ok(_)))));
+    let events = world.events();
+    assert!(events.iter().any(|e| matches!(e, Event::Answer(42, Ok(_)))));
+    assert!(events.iter().any(|e| matches!(e, Event::Registered { first: false, forgotten: true, .. })));
 }
 
 #[test]

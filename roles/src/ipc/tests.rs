@@ -118,10 +118,14 @@ fn what_the_released_libraries_write_is_read_and_written_back() {
         };
         match Request::parse(&request) {
             Ok(Some(parsed)) => {
+                read += 1;
+                if request == b"\x19null" {
+                    assert_eq!(parsed, Request::SetTags { tags: Vec::new() });
+                    continue;
+                }
                 let mut written = Vec::new();
                 parsed.write(&mut written);
                 assert_eq!(hex::encode(&written[crate::frames::PREFIX..]), hex::encode(&request), "{call}");
-                read += 1;
             }
             // Managed networks, keys, badges and broadcasts are not offered.
             other => {

@@ -80,6 +80,34 @@ fn a_stream_carries_exact_bytes_and_its_end() {
     assert!(took < 2 * SECOND, "{took:?}");
 }
 
+/// A full window after silence is paced: its next burst is due at an instant that only sending moves.
+#[test]
+fn a_burst_that_is_due_ends_the_timeout_and_is_sent() {
+    let mut net = Net::new(1);
+    let (a, b) = (public(&mut net), public(&mut net));
+    net.hosts[b].node.listen(1000).unwrap();
+    let out = net.connect(a, b, 1000);
+    let data = pattern(250_000);
+    for round in 1..=3 {
+        let (mut sent, mut got) = (0, Vec::new());
+        let took = net.run_until_done(10 * SECOND, |net| {
+            let now = net.now;
+            while sent < data.len() {
+                match net.hosts[a].node.write(now, out, &data[sent..]) {
+                    Ok(0) | Err(_) => break,
+                    Ok(n) => sent += n,
+                }
+            }
+            if let Some(incoming) = net.incoming(b, 1000) {
+                read_all(&mut net.hosts[b].node, now, incoming, &mut got);
+            }
+            got.len() == data.len()
+        });
+        assert!(got == data, "round {round}: {} of {} bytes", got.len(), data.len());
+        assert!(took < SECOND, "round {round}: {took:?}");
+    }
+}
+
 #[test]
 fn bytes_survive_loss_duplication_and_reordering() {
     for seed in 0..5 {

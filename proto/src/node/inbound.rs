@@ -15,6 +15,7 @@ use crate::{
     ring::Ring,
     rng::Rng,
     stream::{Handled, Read, Segment, State, Stream},
+    time::Duration,
     tunnel::OpenError,
     wire::{
         beacon::{Beacon, WAKE_HANDSHAKE},
@@ -22,6 +23,10 @@ use crate::{
         packet::{Flags, Header, Protocol},
     },
 };
+
+/// When a stream that may send but is not asked to (its tunnel or the driver's socket is not ready) is looked at again,
+/// so that what it waits for besides, such as giving up, still happens.
+const TRANSMIT_WAIT: Duration = Duration::from_millis(100);
 
 impl<C: Crypto, R: Rng> Ctx<'_, C, R> {
     pub(super) fn datagram(&mut self, from: SocketAddr, data: &mut [u8]) {
@@ -345,6 +350,8 @@ impl<C: Crypto, R: Rng> Ctx<'_, C, R> {
                 listener.open = listener.open.saturating_sub(1);
             }
         }
+        // What is due already waits for a transmit, not for time. Asked for again it would never end the timeout.
+        let deadline = deadline.map(|at| if at <= now { now + TRANSMIT_WAIT } else { at });
         let _ = self.timers().set(stream_timer(slot), deadline);
         if wants {
             self.stream_ready(slot);

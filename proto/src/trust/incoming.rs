@@ -94,7 +94,10 @@ impl Trust<'_> {
         let result = if accept {
             self.accepted(now, node, None).map_err(Refused::from)
         } else {
-            self.incoming_reject(node)
+            // It may have waited at the registry while we asked again, so the question stays open for its time; a no
+            // that comes directly ends it.
+            self.push(Action::Event(TrustEvent::RejectedByPeer(node)));
+            Ok(())
         };
         self.refresh();
         result

@@ -287,7 +287,7 @@ fn hazard_08_18_relayed_messages_are_told_to_the_operator() {
     a.request(3, "");
     a.drain();
     a.trust().handle_relayed_response(now, 3, false).unwrap();
-    assert_eq!(a.drain(), [Action::Persist, event(TrustEvent::RejectedByPeer(3))]);
+    assert_eq!(a.drain(), [event(TrustEvent::RejectedByPeer(3))]);
 }
 
 #[test]

@@ -210,6 +210,19 @@ fn both_sides_asking_is_enough_whichever_message_comes_first() {
 }
 
 #[test]
+fn a_relayed_no_to_an_earlier_question_does_not_answer_the_next_one() {
+    let mut a = Agent::new(1);
+    a.request(2, "first");
+    a.request(2, "second");
+    a.drain();
+    let now = a.now;
+    a.trust().handle_relayed_response(now, 2, false).unwrap();
+    a.drain();
+    assert_eq!(a.hear(2, Kind::Accept, ""), Ok(()));
+    assert!(a.trusts(2));
+}
+
+#[test]
 fn a_rejection_carries_its_reason_and_closes_the_request() {
     let (mut a, mut b) = (Agent::new(1), Agent::new(2));
     a.request(2, "");

@@ -2,7 +2,8 @@
 //!
 //! Lines look like those of the existing daemons (`time=… level=INFO msg="daemon registered" node_id=1`), because
 //! scripts search for them. `tracing` fixes field names at compile time, so the fields of a role's
-//! [`Record`] travel as one JSON object in the field `fields` and are unfolded here; a foreign subscriber sees the object.
+//! [`Record`] travel in the field `fields`, as JSON pairs of name and value, and are unfolded here; a foreign subscriber
+//! sees the pairs.
 
 use std::{
     fmt,
@@ -15,7 +16,7 @@ use pilot_roles::{
     clock,
     role::{Level, Record},
 };
-use serde_json::{Map, Value};
+use serde_json::{Value, json};
 use tracing::{
     Event, Metadata, Subscriber,
     field::{Field, Visit},
@@ -60,9 +61,8 @@ pub fn init(level: Level, format: Format) {
 
 /// One line of a role.
 pub fn emit(record: &Record) {
-    let fields: Map<String, Value> =
-        record.fields.iter().map(|(name, value)| ((*name).to_owned(), bare_or_text(value))).collect();
-    let fields = Value::Object(fields);
+    let pair = |(name, value): &(&str, String)| json!([name, bare_or_text(value)]);
+    let fields = Value::Array(record.fields.iter().map(pair).collect());
     let message = record.message;
     match record.level {
         Level::Debug => tracing::debug!(target: "pilot", %fields, "{message}"),
@@ -192,7 +192,7 @@ impl Visit for Fields {
         let text = format!("{value:?}");
         match field.name() {
             "message" => self.message = text,
-            "fields" => match serde_json::from_str::<Map<String, Value>>(&text) {
+            "fields" => match serde_json::from_str::<Vec<(String, Value)>>(&text) {
                 Ok(fields) => self.rest.extend(fields),
                 Err(_) => self.push(field, text.into()),
             },

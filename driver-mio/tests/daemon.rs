@@ -52,7 +52,7 @@ impl Network {
         let home = self.dir.path().join(name);
         let mut command = Command::new(env!("CARGO_BIN_EXE_pilot-daemon"));
         command.args(self.args(name)).env("HOME", &home);
-        let (program, _) = Program::start(&mut command, "IPC listening");
+        let (program, _) = Program::start(&mut command, "daemon running");
         (program, home.join("s"))
     }
 }

@@ -299,8 +299,12 @@ impl<C: Crypto + Clone + Send + 'static, R: Rng> Daemon<C, R> {
             self.phase = Phase::Running;
             self.log(
                 Level::Info,
-                "registered",
-                vec![("address", address.clone()), ("endpoint", endpoint.clone())],
+                "daemon registered",
+                vec![
+                    ("node_id", node.to_string()),
+                    ("addr", address.clone()),
+                    ("endpoint", endpoint.clone()),
+                ],
             );
             self.webhook.emit(
                 now,
@@ -474,7 +478,10 @@ impl<C: Crypto + Clone + Send + 'static, R: Rng> Role for Daemon<C, R> {
         self.node.set_wall_clock(now.instant, now.unix_micros);
         match input {
             Input::Started { udp } => self.start(now, udp),
-            Input::Listening { result: Ok(()), .. } => {}
+            Input::Listening { result: Ok(()), .. } => {
+                let (node, addr) = (self.node.id().to_string(), self.addr().to_string());
+                self.log(Level::Info, "daemon running", vec![("node_id", node), ("addr", addr)]);
+            }
             Input::Listening { result: Err(error), .. } => {
                 self.log(Level::Error, "ipc start", vec![("error", error)]);
                 self.exit(1);

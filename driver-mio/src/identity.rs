@@ -50,7 +50,7 @@ fn render(seed: &Ed25519Seed) -> Zeroizing<Vec<u8>> {
     let mut private = Zeroizing::new([0; 64]);
     private[..32].copy_from_slice(seed.expose());
     private[32..].copy_from_slice(&public);
-    let private = Zeroizing::new(STANDARD.encode(&*private));
+    let private = Zeroizing::new(STANDARD.encode(private.as_slice()));
     let text = format!(
         "{{\n  \"private_key\": \"{}\",\n  \"public_key\": \"{}\"\n}}",
         private.as_str(),

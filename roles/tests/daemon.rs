@@ -75,7 +75,10 @@ fn two_public_daemons_echo() {
     let (a, b) = (world.daemon(1, public), world.daemon(2, public));
     let program = world.program_at(a);
     world.ready(b);
+    let before = world.now;
     let id = world.dial(program, at(2, port::ECHO), SECOND).unwrap();
+    let took = world.now.since(before);
+    assert!(took < Duration::from_millis(20), "first contact took {took:?}");
     world.say(program, &Request::Send { id, data: b"ping-0" });
     assert_eq!(world.receive(program, id, 6), b"ping-0");
     world.say(program, &Request::Close { id });

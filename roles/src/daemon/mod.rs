@@ -247,7 +247,10 @@ impl<C: Crypto + Clone + Send + 'static, R: Rng> Daemon<C, R> {
         let (listen_addr, lan_addrs) = if self.config.relay_only {
             (String::from("0.0.0.0:0"), Vec::new())
         } else {
-            let lan = self.config.lan_addrs.iter().map(|ip| SocketAddr::new(*ip, port).to_string()).collect();
+            // A socket bound to one address is not reached at the others.
+            let bound = self.udp.map(|udp| udp.ip()).filter(|ip| !ip.is_unspecified());
+            let reached = self.config.lan_addrs.iter().filter(|ip| bound.is_none_or(|bound| bound == **ip));
+            let lan = reached.map(|ip| SocketAddr::new(*ip, port).to_string()).collect();
             let public = self.here.public.filter(|addr| is_public(*addr));
             let addr = match public {
                 _ if !self.config.endpoint.is_empty() => self.config.endpoint.clone(),

@@ -12,7 +12,7 @@ use pilot_roles::{
     services::{data_exchange::Frame, event_stream},
 };
 
-use world::World;
+use world::{LAN, World};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -87,6 +87,24 @@ fn two_public_daemons_echo() {
     assert_eq!(refused, Err("connection refused".into()));
     let unknown = world.dial(program, at(9, 7), SECOND);
     assert_eq!(unknown, Err("resolve node 9: registry: node 9: node not found".into()));
+}
+
+#[test]
+fn two_daemons_in_one_local_network_meet_there_at_once() {
+    let mut world = World::new();
+    let local = |config: &mut DaemonConfig| {
+        config.public = true;
+        config.lan_addrs = vec![LAN];
+    };
+    let (a, b) = (world.daemon(1, local), world.daemon(2, local));
+    let program = world.program_at(a);
+    world.ready(b);
+    let before = world.now;
+    world.dial(program, at(2, port::ECHO), SECOND).unwrap();
+    let took = world.now.since(before);
+    assert!(took < Duration::from_millis(20), "first contact took {took:?}");
+    let info = world.json(program, &Request::Info, JsonKind::Info).unwrap();
+    assert_eq!(info["peer_list"][0]["endpoint"], "192.168.1.5:4002");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! A rendezvous and daemons on a simulated network, one thread, one clock: enough to see them work together.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use pilot_proto::{
     Instant,
@@ -26,6 +26,10 @@ const MAX_TURNS: u32 = 10_000;
 const MAX_SPINS: u32 = 1000;
 /// Where the world's wall clock starts.
 const EPOCH: i64 = 1_775_459_287_000_000;
+
+/// A host behind a NAT: its address in the local network and the one the world sees.
+pub(crate) const LAN: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 168, 1, 5));
+const NAT: IpAddr = IpAddr::V4(Ipv4Addr::new(203, 0, 113, 200));
 
 /// The rendezvous is the first actor.
 pub(crate) const RENDEZVOUS: usize = 0;
@@ -104,11 +108,12 @@ impl World {
         let actor = self.actors.len();
         let (listening, files) = (BTreeSet::new(), BTreeMap::new());
         self.actors.push(Actor { role: Some(role), addr, listening, files, exit: None });
-        self.feed(actor, |role, now| role.handle_input(now, Input::Started { udp: Some(addr) }));
+        let udp = Some(SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), addr.port()));
+        self.feed(actor, |role, now| role.handle_input(now, Input::Started { udp }));
         actor
     }
 
-    /// A daemon with the key `[seed; 32]` at `203.0.113.<seed>`.
+    /// A daemon with the key `[seed; 32]` at `203.0.113.<seed>`, or at [`LAN`] if it has a local address.
     pub(crate) fn daemon(&mut self, seed: u8, change: impl FnOnce(&mut DaemonConfig)) -> usize {
         let mut config =
             DaemonConfig::new(Ed25519Seed::from_bytes([seed; 32]), format!("{seed}@example.com"));
@@ -119,8 +124,13 @@ impl World {
         config.max_streams = 128;
         config.max_trusted = 64;
         change(&mut config);
+        let addr = if config.lan_addrs.is_empty() {
+            format!("203.0.113.{seed}:4000").parse().unwrap()
+        } else {
+            SocketAddr::new(NAT, 4000 + u16::from(seed))
+        };
         let role = Daemon::new(config, RustCrypto, SeededRng::new(seed.into()));
-        self.add(Box::new(role), format!("203.0.113.{seed}:4000").parse().unwrap())
+        self.add(Box::new(role), addr)
     }
 
     /// The daemon ends without a word; another with the same key takes its place.
@@ -173,7 +183,7 @@ impl World {
                 quiet = false;
                 turns += 1;
                 assert!(turns < MAX_TURNS, "actor {actor} never ends: {transmit:?}");
-                let from = self.actors[actor].addr;
+                let from = self.source(actor, transmit.to);
                 for data in buffer[..transmit.len].chunks(transmit.segment_size.unwrap_or(transmit.len)) {
                     self.datagrams += 1;
                     if !(self.cut)(from, transmit.to) {
@@ -249,6 +259,19 @@ impl World {
         }
     }
 
+    /// Where a datagram to `to` comes from: hosts behind one public address see each other's local ones.
+    fn source(&self, actor: usize, to: SocketAddr) -> SocketAddr {
+        let addr = self.actors[actor].addr;
+        if to.ip() == LAN { SocketAddr::new(LAN, addr.port()) } else { addr }
+    }
+
+    fn receiver(&self, to: SocketAddr) -> Option<usize> {
+        let is = |actor: &Actor| {
+            actor.addr == to || (to.ip() == LAN && to.port() == actor.addr.port() && actor.addr.ip() == NAT)
+        };
+        self.actors.iter().position(is)
+    }
+
     fn hang_up(&mut self, end: (usize, ConnId)) {
         if let Some((actor, conn)) = self.links.remove(&end) {
             self.links.remove(&(actor, conn));
@@ -277,7 +300,7 @@ impl World {
     fn happen(&mut self, event: Event) {
         match event {
             Event::Datagram { to, from, mut data } => {
-                if let Some(actor) = self.actors.iter().position(|actor| actor.addr == to) {
+                if let Some(actor) = self.receiver(to) {
                     self.feed(actor, |role, now| role.handle_datagram(now, from, &mut data));
                 }
             }

@@ -75,6 +75,8 @@ fn two_public_daemons_echo() {
     let (a, b) = (world.daemon(1, public), world.daemon(2, public));
     let program = world.program_at(a);
     world.ready(b);
+    // Nothing else goes on: the dial alone must set everything in motion.
+    world.rest(Duration::from_millis(2345));
     let before = world.now;
     let id = world.dial(program, at(2, port::ECHO), SECOND).unwrap();
     let took = world.now.since(before);

@@ -369,8 +369,9 @@ impl<C: Crypto + Clone + Send + 'static, R: Rng> Daemon<C, R> {
 
     // --- passing on --------------------------------------------------------------------------------------------
 
-    /// Passes on what one part has for another, until nothing is left.
-    fn settle(&mut self, now: Now) {
+    /// Passes on what one part has for another, until nothing is left; says whether there was anything.
+    fn settle(&mut self, now: Now) -> bool {
+        let mut passed = false;
         loop {
             let mut quiet = true;
             while let Some(event) = self.node.poll_event(now.instant) {
@@ -394,8 +395,9 @@ impl<C: Crypto + Clone + Send + 'static, R: Rng> Daemon<C, R> {
                 }
             }
             if quiet {
-                break;
+                return passed;
             }
+            passed = true;
         }
     }
 
@@ -519,7 +521,10 @@ impl<C: Crypto + Clone + Send + 'static, R: Rng> Role for Daemon<C, R> {
             _ => self.node.poll_transmit(now.instant, buf),
         };
         if transmit.is_none() {
-            self.deadline = self.node.poll_timeout();
+            // Sending may raise questions, such as where a peer is. They must not wait for the next timer, and the
+            // driver may have polled outputs for the last time.
+            let passed = self.settle(now);
+            self.deadline = if passed { Some(now.instant) } else { self.node.poll_timeout() };
         }
         transmit
     }

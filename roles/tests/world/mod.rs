@@ -171,28 +171,21 @@ impl World {
         input(&mut *role, now);
         let mut buffer = vec![0; 65_536];
         let mut turns = 0;
-        loop {
-            let mut quiet = true;
-            while let Some(output) = role.poll_output(now) {
-                quiet = false;
-                turns += 1;
-                assert!(turns < MAX_TURNS, "actor {actor} never ends: {output:?}");
-                self.perform(actor, output);
-            }
-            while let Some(transmit) = role.poll_transmit(now, &mut buffer) {
-                quiet = false;
-                turns += 1;
-                assert!(turns < MAX_TURNS, "actor {actor} never ends: {transmit:?}");
-                let from = self.source(actor, transmit.to);
-                for data in buffer[..transmit.len].chunks(transmit.segment_size.unwrap_or(transmit.len)) {
-                    self.datagrams += 1;
-                    if !(self.cut)(from, transmit.to) {
-                        self.later(Event::Datagram { to: transmit.to, from, data: data.to_vec() });
-                    }
+        // Once each, as a driver may: what comes up while the other is polled must show in the next timeout.
+        while let Some(output) = role.poll_output(now) {
+            turns += 1;
+            assert!(turns < MAX_TURNS, "actor {actor} never ends: {output:?}");
+            self.perform(actor, output);
+        }
+        while let Some(transmit) = role.poll_transmit(now, &mut buffer) {
+            turns += 1;
+            assert!(turns < MAX_TURNS, "actor {actor} never ends: {transmit:?}");
+            let from = self.source(actor, transmit.to);
+            for data in buffer[..transmit.len].chunks(transmit.segment_size.unwrap_or(transmit.len)) {
+                self.datagrams += 1;
+                if !(self.cut)(from, transmit.to) {
+                    self.later(Event::Datagram { to: transmit.to, from, data: data.to_vec() });
                 }
-            }
-            if quiet {
-                break;
             }
         }
         if self.actors[actor].exit.is_none() {

@@ -363,12 +363,12 @@ impl<R: Role> Driver<R> {
     fn drain(&mut self) {
         let now = self.clock.now();
         loop {
-            let mut silent = true;
+            // A role may find out what it lacks (a key, an address) only when it is asked to send, so outputs come last.
+            let mut silent = !self.transmit(now);
             while let Some(output) = self.role.poll_output(now) {
                 silent = false;
                 self.perform(now, output);
             }
-            silent &= !self.transmit(now);
             if silent {
                 return;
             }

@@ -1,8 +1,9 @@
 //! The one contract between a role and a driver: what goes in, what comes out.
 //!
 //! A driver feeds one thing ([`Role::handle_datagram`], [`Role::handle_input`], [`Role::handle_timeout`]), then drains
-//! [`Role::poll_output`] and [`Role::poll_transmit`] until both return `None`, then asks [`Role::poll_timeout`] for the
-//! one instant at which it must call back. It takes no protocol decision.
+//! [`Role::poll_transmit`] and [`Role::poll_output`], in this order, until both return `None` in a row (being asked to send
+//! may make a role want something else), then asks [`Role::poll_timeout`] for the one instant at which it must call back.
+//! It takes no protocol decision.
 
 use alloc::{string::String, vec::Vec};
 use core::net::SocketAddr;

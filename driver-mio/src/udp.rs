@@ -28,6 +28,11 @@ pub(crate) struct UdpPort {
     slot: usize,
     offset: usize,
     readable: bool,
+    registry: Registry,
+    token: Token,
+    /// Whether the loop is woken when the kernel has room. Only while it has none: each datagram that leaves would
+    /// otherwise wake the loop for nothing.
+    watching_room: bool,
 }
 
 /// The socket as the kernel side of the outbox.
@@ -67,7 +72,7 @@ impl UdpPort {
         allow_fragments(&socket, local);
         grow_buffers(&socket, &state);
         let mut socket = mio::net::UdpSocket::from_std(socket);
-        registry.register(&mut socket, token, Interest::READABLE | Interest::WRITABLE)?;
+        registry.register(&mut socket, token, Interest::READABLE)?;
         Ok(UdpPort {
             wire: Wire { socket, state, local },
             outbox: Outbox::new(),
@@ -77,6 +82,9 @@ impl UdpPort {
             slot: 0,
             offset: 0,
             readable: true,
+            registry: registry.try_clone()?,
+            token,
+            watching_room: false,
         })
     }
 
@@ -89,6 +97,20 @@ impl UdpPort {
         self.readable |= readable;
         if writable {
             self.outbox.writable(&mut self.wire);
+        }
+        self.watch_room();
+    }
+
+    /// Asks for wake-ups about room exactly as long as a datagram waits for it.
+    fn watch_room(&mut self) {
+        let wanted = self.outbox.is_full();
+        if wanted == self.watching_room {
+            return;
+        }
+        let interest = if wanted { Interest::READABLE | Interest::WRITABLE } else { Interest::READABLE };
+        match self.registry.reregister(&mut self.wire.socket, self.token, interest) {
+            Ok(()) => self.watching_room = wanted,
+            Err(error) => tracing::warn!(%error, "cannot watch the udp socket"),
         }
     }
 
@@ -148,6 +170,7 @@ impl UdpPort {
     /// Hands what is staged to the kernel.
     pub(crate) fn flush(&mut self) {
         self.outbox.flush(&mut self.wire);
+        self.watch_room();
         if let Some(error) = self.outbox.last_error.take() {
             // One line per turn at most, however many were lost in it.
             tracing::debug!(lost = self.outbox.lost, %error, "datagrams could not be sent");

@@ -154,7 +154,6 @@ const COMMANDS: [(&str, Check); 33] = [
     ("network list", network_list),
     ("handshake", handshake),
     ("pending", pending),
-    ("reject", reject),
     ("approve", approve),
     ("trust", trust),
     ("ping", ping),
@@ -173,6 +172,7 @@ const COMMANDS: [(&str, Check); 33] = [
     ("peers", peers),
     ("connections, disconnect", connections),
     ("untrust", untrust),
+    ("reject", reject),
 ];
 
 /// Two daemons of ours, driven by the released pilotctl.
@@ -330,16 +330,7 @@ fn pending(a: &Node<'_>, b: &Node<'_>) -> Result<(), String> {
     expect(request, "justification", "let us talk")
 }
 
-fn reject(a: &Node<'_>, b: &Node<'_>) -> Result<(), String> {
-    let data = b.ctl(&["reject", &a.id.to_string(), "not now"])?;
-    shaped(&data, DECIDED)?;
-    expect(&data, "status", "rejected")?;
-    let data = b.ctl(&["pending"])?;
-    if lists(&data["pending"], a.id) { Err(format!("still pending: {data}")) } else { Ok(()) }
-}
-
 fn approve(a: &Node<'_>, b: &Node<'_>) -> Result<(), String> {
-    ask(a, b)?;
     let data = b.ctl(&["approve", &a.id.to_string()])?;
     shaped(&data, DECIDED)?;
     expect(&data, "status", "approved")?;
@@ -499,4 +490,14 @@ fn untrust(a: &Node<'_>, b: &Node<'_>) -> Result<(), String> {
         Err(why) if why.contains("not trusted") => Ok(()),
         other => Err(format!("a second untrust gave {other:?}")),
     }
+}
+
+/// Last, because a request that is made while the rejection of another is still on its way is rejected with it.
+fn reject(a: &Node<'_>, b: &Node<'_>) -> Result<(), String> {
+    ask(a, b)?;
+    let data = b.ctl(&["reject", &a.id.to_string(), "not now"])?;
+    shaped(&data, DECIDED)?;
+    expect(&data, "status", "rejected")?;
+    let data = b.ctl(&["pending"])?;
+    if lists(&data["pending"], a.id) { Err(format!("still pending: {data}")) } else { Ok(()) }
 }

@@ -26,7 +26,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// Pings without an error after a change of path, that show it does not flap.
 const STEADY: u32 = 10;
 /// Large enough that a crash finds the transfer under way.
-const LARGE_FILE: usize = 24 << 20;
+const LARGE_FILE: usize = 12 << 20;
 /// Datagrams between the agents that show a transfer is under way.
 const UNDER_WAY: u64 = 400;
 
@@ -48,24 +48,24 @@ pub(crate) fn run(
     let routed = if isolate::is_isolated() { Some(Routed::build(session)?) } else { None };
     let mut bench = Bench { session, catalogue, routed, report: Report::begin(reports, "faults; seconds") };
     if wanted("contact") {
-        bench.part("ours-ours", Bench::contact)?;
+        bench.part("ours-ours", "contact", Bench::contact)?;
     }
     for (a, b) in PAIRS {
         let row = format!("{}-{}", a.name(), b.name());
         if wanted("restart") {
-            bench.part(&row, |bench, row| bench.restart(row, a, b))?;
+            bench.part(&row, "restart", |bench, row| bench.restart(row, a, b))?;
         }
         if wanted("path") {
-            bench.part(&row, |bench, row| bench.path(row, a, b))?;
+            bench.part(&row, "path", |bench, row| bench.path(row, a, b))?;
         }
     }
     if wanted("crash") {
         for victim in [Victim::Sender, Victim::Receiver, Victim::Rendezvous] {
-            bench.part("ours-ours", |bench, row| bench.crash(row, victim))?;
+            bench.part("ours-ours", &format!("{victim:?}"), |bench, row| bench.crash(row, victim))?;
         }
     }
     if wanted("idle") {
-        bench.part("ours-ours", Bench::idle)?;
+        bench.part("ours-ours", "idle", Bench::idle)?;
     }
     Ok(())
 }
@@ -92,12 +92,13 @@ impl<'s, 'r> Bench<'s, 'r> {
     fn part(
         &mut self,
         row: &str,
+        name: &str,
         part: impl FnOnce(&mut Bench<'s, 'r>, &str) -> Result<(), String>,
     ) -> Result<(), String> {
         let outcome = part(self, row);
         self.session.check()?;
         if let Err(why) = outcome {
-            self.report.add(row, "stopped", 0.0, Verdict::Fail(why));
+            self.report.add(row, &format!("{name} stopped"), 0.0, Verdict::Fail(why));
         }
         Ok(())
     }

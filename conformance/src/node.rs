@@ -143,7 +143,10 @@ impl<'w> Node<'w> {
         let mut command = self.place.command(&self.world.catalogue.daemon(self.flavour));
         clean_environment(&mut command, &self.home);
         command.args(["-registry", &self.world.registry(), "-beacon", &self.world.beacon()]);
-        command.args(["-listen", &format!("{}:0", self.place.address), "-email", "agent@example.com"]);
+        // A released daemon that is told a host and port 0 registers port 0, except on the loopback.
+        let any = self.flavour == Flavour::Ours || self.place.address.is_loopback();
+        let port = if any { 0 } else { 4000 };
+        command.args(["-listen", &format!("{}:{port}", self.place.address), "-email", "agent@example.com"]);
         command
             .arg("-socket")
             .arg(self.socket())

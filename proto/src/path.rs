@@ -7,6 +7,8 @@
 //! 2. Direct is left when frames that must be answered were not, for [`SUSPECT_AFTER`].
 //! 3. Direct is taken (again) when a probe sent directly was answered directly, [`PROBES_TO_SWITCH`] times. The relay
 //!    stays the fallback. Probes never move the peer's own path, so two sides that probe cannot make each other flap.
+//!    For [`SETTLE`] after that, relayed frames move nothing: they come from a peer whose own probes are still under
+//!    way, and following it back would undo what was just proved.
 
 use core::net::SocketAddr;
 
@@ -28,6 +30,16 @@ pub const PROBES_TO_SWITCH: u8 = 2;
 pub const PROBE_FIRST: Duration = Duration::from_millis(300);
 /// Longest time between direct probes; 1.18.0 probes every 15 s.
 pub const PROBE_LAST: Duration = Duration::from_secs(15);
+
+/// Longest time between direct probes while the relay carries what must be answered: a path that came back is in use
+/// again within two seconds, for one small packet a second.
+pub const PROBE_BUSY: Duration = Duration::from_secs(1);
+/// How long after such a frame the relay counts as busy.
+const BUSY_FOR: Duration = Duration::from_secs(5);
+
+/// How long a path that two answered probes have just proved is kept although the peer still uses the relay: time for
+/// its own two probes.
+pub const SETTLE: Duration = Duration::from_millis(1500);
 
 /// Idle time after which a keepalive is sent to hold NAT mappings open (the releases send theirs after 25–30 s).
 pub const KEEPALIVE_AFTER: Duration = Duration::from_secs(25);
@@ -65,9 +77,13 @@ pub struct Path {
     reported: bool,
     last_received: Option<Instant>,
     last_sent: Option<Instant>,
+    /// When the last frame that must be answered was sent.
+    last_owed: Option<Instant>,
     probe_due: Option<Instant>,
     probe_wait: Duration,
     probes_answered: u8,
+    /// Until when the peer may go on using the relay without moving us back.
+    settling_until: Option<Instant>,
 }
 
 impl Default for Path {
@@ -88,9 +104,11 @@ impl Path {
             reported: false,
             last_received: None,
             last_sent: None,
+            last_owed: None,
             probe_due: None,
             probe_wait: PROBE_FIRST,
             probes_answered: 0,
+            settling_until: None,
         }
     }
 
@@ -185,7 +203,7 @@ impl Path {
                 }
             }
             Route::Relay if !is_probe || self.via == Via::Unknown => {
-                if self.via != Via::Relay {
+                if self.via != Via::Relay && self.settling_until.is_none_or(|until| until <= now) {
                     self.start_relaying(now);
                 }
             }
@@ -205,6 +223,7 @@ impl Path {
             return false;
         }
         self.via = Via::Direct;
+        self.settling_until = Some(now + SETTLE);
         self.probe_due = None;
         self.probes_answered = 0;
         self.probe_wait = PROBE_FIRST;
@@ -217,6 +236,10 @@ impl Path {
         if must_be_answered {
             let (since, count) = self.unanswered.unwrap_or((now, 0));
             self.unanswered = Some((since, count.saturating_add(1)));
+            self.last_owed = Some(now);
+            if let Some(due) = &mut self.probe_due {
+                *due = (*due).min(now + PROBE_BUSY);
+            }
         }
     }
 
@@ -239,7 +262,8 @@ impl Path {
             return None;
         }
         let target = self.direct();
-        self.probe_wait = (self.probe_wait * 2).min(PROBE_LAST);
+        let busy = self.last_owed.is_some_and(|at| now.since(at) < BUSY_FOR);
+        self.probe_wait = (self.probe_wait * 2).min(if busy { PROBE_BUSY } else { PROBE_LAST });
         self.probe_due = target.map(|_| now + self.probe_wait);
         target
     }
@@ -263,6 +287,7 @@ impl Path {
 
     fn start_relaying(&mut self, now: Instant) {
         self.via = Via::Relay;
+        self.settling_until = None;
         self.probes_answered = 0;
         self.probe_wait = PROBE_FIRST;
         self.probe_due = self.direct().map(|_| now + PROBE_FIRST);
@@ -342,6 +367,48 @@ mod tests {
     }
 
     #[test]
+    fn of_two_sides_that_return_the_first_waits_for_the_second() {
+        let (mut first, mut second) = (direct_path(), direct_path());
+        for path in [&mut first, &mut second] {
+            path.on_authenticated(at(0), Route::Relay, true, false);
+            while let Some(due) = path.poll_timeout().filter(|due| *due <= at(1000)) {
+                path.poll_probe(due);
+            }
+        }
+        for _ in 0..PROBES_TO_SWITCH {
+            first.on_probe_answered(at(1000));
+        }
+        // Its traffic is direct now; the other hears it, answers through the relay, and starts probing.
+        second.on_authenticated(at(1010), Route::Direct(address(1)), true, false);
+        assert_eq!(second.poll_timeout(), Some(at(1010)), "a probe at once");
+        assert!(!first.on_authenticated(at(1020), Route::Relay, true, false), "not moved back");
+        for _ in 0..PROBES_TO_SWITCH {
+            second.on_probe_answered(at(1030));
+        }
+        for path in [&first, &second] {
+            assert_eq!(path.route(true), Some(Route::Direct(address(1))));
+        }
+        let settled = at(1000) + SETTLE;
+        assert!(
+            first.on_authenticated(settled, Route::Relay, true, false),
+            "from then on the peer is followed"
+        );
+    }
+
+    #[test]
+    fn a_path_that_dies_again_while_it_settles_is_left_on_evidence() {
+        let mut path = direct_path();
+        path.on_authenticated(at(0), Route::Relay, true, false);
+        for _ in 0..PROBES_TO_SWITCH {
+            path.on_probe_answered(at(1000));
+        }
+        path.on_sent(at(1010), true);
+        path.on_sent(at(1020), true);
+        assert!(path.poll_suspicion(at(1010) + SUSPECT_AFTER, true));
+        assert_eq!(path.route(true), Some(Route::Relay));
+    }
+
+    #[test]
     fn unanswered_probes_back_off() {
         let mut path = direct_path();
         path.on_authenticated(at(0), Route::Relay, true, false);
@@ -356,6 +423,27 @@ mod tests {
         }
         assert!(waits.windows(2).all(|w| w[0] <= w[1]));
         assert_eq!(waits.last(), Some(&PROBE_LAST));
+    }
+
+    #[test]
+    fn a_busy_relay_is_probed_past_every_second() {
+        let mut path = direct_path();
+        path.on_authenticated(at(0), Route::Relay, true, false);
+        let mut now = at(0);
+        while path.probe_wait < PROBE_LAST {
+            now = path.poll_timeout().unwrap();
+            path.poll_probe(now);
+        }
+        path.on_sent(now, true);
+        path.on_authenticated(now, Route::Relay, true, false);
+        let mut due = path.poll_timeout().unwrap();
+        assert_eq!(due, now + PROBE_BUSY, "the first frame brings the probe forward");
+        for _ in 0..3 {
+            path.poll_probe(due);
+            let next = path.poll_timeout().unwrap();
+            assert_eq!(next, due + PROBE_BUSY);
+            due = next;
+        }
     }
 
     #[test]

@@ -67,7 +67,9 @@ impl Places {
         match answer {
             Ok(answer) => {
                 let place = place(answer, here);
-                if place.candidates.is_empty() && !place.relay_only {
+                // Releases started on a fixed host and any port register port 0: the relay reaches them, and the
+                // beacon knows their port.
+                if place.candidates.is_empty() && here.beacon.is_none() {
                     self.refuse(node, format!("node {node} has no real address"));
                     return None;
                 }
@@ -201,12 +203,19 @@ mod tests {
     }
 
     #[test]
+    fn a_node_that_registered_port_0_is_left_to_the_beacon_and_may_become_direct() {
+        let place = Places::default().located(2, &answer(json!({"real_addr": "198.51.100.9:0"})), &here());
+        assert_eq!(place, Some(Place { candidates: Vec::new(), relay_only: false }));
+    }
+
+    #[test]
     fn a_refusal_is_told_in_the_registrys_words_and_a_silent_registry_is_replaced_by_memory() {
         let mut places = Places::default();
         let refused = Err(Failure::Refused("request failed".into()));
         assert_eq!(places.located(2, &refused, &here()), None);
         assert_eq!(places.words(2), "resolve node 2: registry: request failed");
-        assert_eq!(places.located(2, &answer(json!({"real_addr": "-"})), &here()), None);
+        let alone = Here { beacon: None, ..here() };
+        assert_eq!(places.located(2, &answer(json!({"real_addr": "-"})), &alone), None);
         assert_eq!(places.words(2), "node 2 has no real address");
         let known = places.located(2, &answer(json!({"real_addr": "198.51.100.9:5000"})), &here());
         let silent = Err(Failure::Unreachable("EOF".into()));

@@ -41,6 +41,9 @@ const BUSY_FOR: Duration = Duration::from_secs(5);
 /// its own two probes.
 pub const SETTLE: Duration = Duration::from_millis(1500);
 
+/// What a direct probe carries. Without a payload it would be a keepalive to 1.9.1 and later, which answer none.
+pub const PROBE_PAYLOAD: &[u8; 12] = b"pathprobe.v1";
+
 /// Idle time after which a keepalive is sent to hold NAT mappings open (the releases send theirs after 25–30 s).
 pub const KEEPALIVE_AFTER: Duration = Duration::from_secs(25);
 

@@ -9,7 +9,7 @@ use super::{
 use crate::{
     addr::{Addr, SockAddr},
     crypto::{Crypto, same_key},
-    path::Route,
+    path::{PROBE_PAYLOAD, Route},
     port,
     rng::Rng,
     slots::Free,
@@ -466,7 +466,7 @@ impl<C: Crypto, R: Rng> Ctx<'_, C, R> {
             peer.probe = seq;
         }
         let ping = self.control(node, super::FIRST_EPHEMERAL, seq);
-        self.queue_packet(slot, &ping, &[], Some(Route::Direct(address)));
+        self.queue_packet(slot, &ping, PROBE_PAYLOAD, Some(Route::Direct(address)));
     }
 
     fn keepalive(&mut self, slot: u32) {

@@ -22,16 +22,13 @@ use pilot_roles::{
 
 use crate::{
     Clock, DialTls, Driver, OsRng, Place, RingCrypto, Setup, Target, bind_udp,
-    flags::{self, Flags},
-    host, identity, log, raise_descriptor_limit,
+    flags::{self, Common, Flags},
+    host, identity, raise_descriptor_limit,
 };
 
 #[derive(Debug, Parser)]
 #[command(name = "pilot-daemon", about = "One agent's node of a Pilot network. Flags take one dash or two.")]
 struct Options {
-    /// JSON file with values of flags that are not given
-    #[arg(long, value_name = "FILE")]
-    config: Option<String>,
     /// Registry, host:port
     #[arg(long, env = "PILOT_REGISTRY", default_value = "34.71.57.205:9000")]
     registry: String,
@@ -125,42 +122,19 @@ struct Options {
     /// Networks to join at the start, ids with commas between
     #[arg(long, default_value = "")]
     networks: String,
-    /// debug, info, warn or error
-    #[arg(long, default_value = "info")]
-    log_level: String,
-    /// text or json
-    #[arg(long, default_value = "text")]
-    log_format: String,
-    /// Print the version and exit
-    #[arg(long, action = ArgAction::Set, num_args = 0..=1, require_equals = true, default_value = "false",
-        default_missing_value = "true", value_parser = flags::boolean)]
-    version: bool,
+    #[command(flatten)]
+    common: Common,
 }
 
 impl Flags for Options {
-    fn config(&self) -> Option<&str> {
-        self.config.as_deref().filter(|path| !path.is_empty())
+    fn common(&self) -> &Common {
+        &self.common
     }
 }
 
 /// Runs the program with its arguments, without its name.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let options: Options = match flags::parse(args) {
-        Ok(options) => options,
-        Err(code) => return code,
-    };
-    if options.version {
-        println!("{}", env!("CARGO_PKG_VERSION"));
-        return ExitCode::SUCCESS;
-    }
-    log::init(log::level_named(&options.log_level), log::Format::named(&options.log_format));
-    match run(&options) {
-        Ok(code) => code.into(),
-        Err(words) => {
-            log::fatal(&words);
-            ExitCode::FAILURE
-        }
-    }
+    flags::program(args, run)
 }
 
 fn run(options: &Options) -> Result<u8, String> {

@@ -5,31 +5,78 @@
 
 use std::{ffi::OsString, fs, process::ExitCode, time::Duration};
 
-use clap::{ArgMatches, CommandFactory, FromArgMatches, error::ErrorKind, parser::ValueSource};
+use clap::{
+    ArgAction, ArgMatches, Args, CommandFactory, FromArgMatches, error::ErrorKind, parser::ValueSource,
+};
 use serde_json::Value;
+
+use crate::log;
 
 /// Exit status for a wrong command line.
 const USAGE: u8 = 2;
 /// Exit status for a file that cannot be used.
 const FAILED: u8 = 1;
 
-/// Flags that name a configuration file (and have a flag `-config`).
+/// Flags that every program has.
+#[derive(Debug, Args)]
+pub(crate) struct Common {
+    /// JSON file with values of flags that are not given
+    #[arg(long, value_name = "FILE")]
+    config: Option<String>,
+    /// debug, info, warn or error
+    #[arg(long, default_value = "info")]
+    log_level: String,
+    /// text or json
+    #[arg(long, default_value = "text")]
+    log_format: String,
+    /// Print the version and exit
+    #[arg(long, action = ArgAction::Set, num_args = 0..=1, require_equals = true, default_value = "false",
+        default_missing_value = "true", value_parser = boolean)]
+    version: bool,
+}
+
+/// The flags of one program.
 pub(crate) trait Flags: CommandFactory + FromArgMatches {
-    /// The file, if one was named.
-    fn config(&self) -> Option<&str>;
+    /// Those that every program has.
+    fn common(&self) -> &Common;
+}
+
+/// Runs a program: reads its flags, sets up its log, and turns what `run` says into an exit status.
+pub(crate) fn program<F: Flags>(
+    args: impl IntoIterator<Item = OsString>,
+    run: impl FnOnce(&F) -> Result<u8, String>,
+) -> ExitCode {
+    let flags: F = match parse(args) {
+        Ok(flags) => flags,
+        Err(code) => return code,
+    };
+    let common = flags.common();
+    if common.version {
+        println!("{}", env!("CARGO_PKG_VERSION"));
+        return ExitCode::SUCCESS;
+    }
+    log::init(log::level_named(&common.log_level), log::Format::named(&common.log_format));
+    match run(&flags) {
+        Ok(code) => code.into(),
+        Err(words) => {
+            log::fatal(&words);
+            ExitCode::FAILURE
+        }
+    }
 }
 
 /// Reads the command line (without the program's name) and the file it names. On `-help` and on errors everything is
 /// said, and what is left is to exit.
-pub(crate) fn parse<F: Flags>(args: impl IntoIterator<Item = OsString>) -> Result<F, ExitCode> {
+fn parse<F: Flags>(args: impl IntoIterator<Item = OsString>) -> Result<F, ExitCode> {
     let args: Vec<OsString> = args.into_iter().map(two_dashes).collect();
     let (flags, matches) = read::<F>(&args)?;
-    let Some(path) = flags.config() else { return Ok(flags) };
+    let named = flags.common().config.clone();
+    let Some(path) = named.filter(|path| !path.is_empty()) else { return Ok(flags) };
     let failed = |words: String| {
         eprintln!("load config: {words}");
         ExitCode::from(FAILED)
     };
-    let text = fs::read_to_string(path).map_err(|e| failed(format!("{path}: {e}")))?;
+    let text = fs::read_to_string(&path).map_err(|e| failed(format!("{path}: {e}")))?;
     let from_file = file_args::<F>(&text, &matches).map_err(|words| failed(format!("{path}: {words}")))?;
     // What the command line says was left out, so the order does not matter.
     let all: Vec<OsString> = from_file.into_iter().map(OsString::from).chain(args).collect();
@@ -105,19 +152,19 @@ fn file_args<F: Flags>(text: &str, matches: &ArgMatches) -> Result<Vec<String>, 
 /// A Go duration: `1h2m`, `1.5s`, `-3ms`, or `0`. Negative ones are refused: no flag means anything by them.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     let wrong = || format!("expected a duration such as 30s, 1h2m or 1.5s, not {text:?}");
-    let mut rest = text.strip_prefix('+').unwrap_or(text);
-    if rest == "0" {
-        return Ok(Duration::ZERO);
-    }
-    if rest.is_empty() {
-        return Err(wrong());
-    }
-    let mut seconds = 0.0;
-    while !rest.is_empty() {
-        let digits = rest.find(|c: char| !(c.is_ascii_digit() || c == '.')).ok_or_else(wrong)?;
-        let (number, after) = rest.split_at(digits);
-        let unit = after.find(|c: char| c.is_ascii_digit() || c == '.').unwrap_or(after.len());
-        let (unit, after) = after.split_at(unit);
+    let unsigned = text.strip_prefix('+').unwrap_or(text);
+    let seconds = if unsigned == "0" { Some(0.0) } else { seconds_of_units(unsigned) };
+    Duration::try_from_secs_f64(seconds.ok_or_else(wrong)?).map_err(|_| wrong())
+}
+
+/// Seconds of a Go duration without its sign: one or more numbers, each with its unit, such as `1h2m` or `1.5s`.
+pub fn seconds_of_units(mut text: &str) -> Option<f64> {
+    let mut seconds = None;
+    while !text.is_empty() {
+        let digits = text.find(|c: char| !(c.is_ascii_digit() || c == '.'))?;
+        let (number, rest) = text.split_at(digits);
+        let unit = rest.find(|c: char| c.is_ascii_digit() || c == '.').unwrap_or(rest.len());
+        let (unit, rest) = rest.split_at(unit);
         let scale = match unit {
             "ns" => 1e-9,
             "us" | "µs" | "μs" => 1e-6,
@@ -125,12 +172,12 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
             "s" => 1.0,
             "m" => 60.0,
             "h" => 3600.0,
-            _ => return Err(wrong()),
+            _ => return None,
         };
-        seconds += number.parse::<f64>().map_err(|_| wrong())? * scale;
-        rest = after;
+        seconds = Some(seconds.unwrap_or(0.0) + number.parse::<f64>().ok()? * scale);
+        text = rest;
     }
-    Duration::try_from_secs_f64(seconds).map_err(|_| wrong())
+    seconds
 }
 
 /// The spellings of a truth value the existing programs take.
@@ -150,8 +197,8 @@ mod tests {
 
     #[derive(Debug, Parser)]
     struct Sample {
-        #[arg(long)]
-        config: Option<String>,
+        #[command(flatten)]
+        common: Common,
         #[arg(long, default_value_t = true, action = clap::ArgAction::Set, num_args = 0..=1, require_equals = true,
             default_missing_value = "true", value_parser = boolean)]
         encrypt: bool,
@@ -164,8 +211,8 @@ mod tests {
     }
 
     impl Flags for Sample {
-        fn config(&self) -> Option<&str> {
-            self.config.as_deref()
+        fn common(&self) -> &Common {
+            &self.common
         }
     }
 

@@ -48,6 +48,7 @@ pub use crypto::RingCrypto;
 pub use dial::Target;
 pub use driver::{Driver, Setup, Stopper};
 pub use entropy::OsRng;
+pub use flags::seconds_of_units;
 pub use listen::{Place, bind_tcp, bind_udp};
 pub use rlimit::raise_descriptor_limit;
 pub use store::{RecordStore, StoreError, StoredRecord};

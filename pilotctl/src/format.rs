@@ -67,32 +67,10 @@ pub(crate) fn parse_duration(text: &str) -> Option<Duration> {
     } else if unsigned.bytes().all(|b| b.is_ascii_digit() || b == b'.') {
         unsigned.parse::<f64>().ok()
     } else {
-        sum_of_units(unsigned)
+        pilot_mio::seconds_of_units(unsigned)
     };
     let duration = Duration::try_from_secs_f64(seconds?).ok()?;
     Some(if negative { Duration::ZERO } else { duration })
-}
-
-fn sum_of_units(mut text: &str) -> Option<f64> {
-    let mut total = 0.0;
-    while !text.is_empty() {
-        let digits = text.bytes().take_while(|b| b.is_ascii_digit() || *b == b'.').count();
-        let (number, rest) = text.split_at_checked(digits)?;
-        let unit_length = rest.bytes().take_while(|b| !(b.is_ascii_digit() || *b == b'.')).count();
-        let (unit, rest) = rest.split_at_checked(unit_length)?;
-        let scale = match unit {
-            "ns" => 1e-9,
-            "us" | "µs" | "μs" => 1e-6,
-            "ms" => 1e-3,
-            "s" => 1.0,
-            "m" => 60.0,
-            "h" => 3600.0,
-            _ => return None,
-        };
-        total += number.parse::<f64>().ok()? * scale;
-        text = rest;
-    }
-    Some(total)
 }
 
 /// `2006-01-02 15:04:05` on this machine's clock.

@@ -391,21 +391,9 @@ impl fmt::Display for Answer {
 
 #[cfg(test)]
 mod tests {
+    use super::super::vectors::{bytes, vectors};
     use super::*;
     use proptest::prelude::*;
-
-    fn vectors() -> serde_json::Value {
-        serde_json::from_str(include_str!("../../../spec/vectors/services.json")).unwrap()
-    }
-
-    fn bytes(case: &serde_json::Value, name: &str) -> Option<Vec<u8>> {
-        if let Some(text) = case[format!("{name}_hex")].as_str() {
-            return Some(hex::decode(text).unwrap());
-        }
-        let repeat = case.get(format!("{name}_repeat"))?;
-        let byte = hex::decode(repeat["byte"].as_str()?).unwrap()[0];
-        Some(vec![byte; usize::try_from(repeat["count"].as_u64()?).unwrap()])
-    }
 
     #[test]
     fn encode_vectors() {

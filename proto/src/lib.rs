@@ -1,7 +1,7 @@
 //! Pilot Protocol as a sans-IO state machine.
 //!
 //! Nothing in this crate owns a socket, reads a clock, draws entropy or uses a heap. Time is an
-//! [`Instant`](time::Instant) handed in, randomness an [`Rng`](rng::Rng) handed in, memory is lent by the caller.
+//! [`Instant`] handed in, randomness an [`Rng`](rng::Rng) handed in, memory is lent by the caller.
 #![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
 #![warn(

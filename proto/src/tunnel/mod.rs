@@ -1,6 +1,6 @@
 //! The tunnel to one peer: which keys there are, which one seals, and when a new one is exchanged (`spec/tunnel.md`).
 //!
-//! Both sides send an X25519 public key; each pair of keys (ours, theirs) is a [`Session`]. The rules:
+//! Both sides send an X25519 public key; each pair of keys (ours, theirs) is a `Session`. The rules:
 //!
 //! - **Make before break.** A key exchange is no proof of freshness: anybody can repeat an old one. It adds a session
 //!   and takes none away. Every session opens frames; one seals.

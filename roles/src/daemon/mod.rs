@@ -1,11 +1,11 @@
 //! The daemon of one agent: its node, its place in the registry, its local socket, its built-in services.
 //!
 //! Start order: the beacon tells our address, the registry our id, then peers are served, and last of all local
-//! clients, who therefore never meet a daemon that does not know who it is. What each part does, by file: [`registry`]
-//! keeps us known and asks, [`locate`] remembers the answers, [`ipc`] serves local clients and `commands` answers what
-//! they ask, [`services`] are ports 7, 1001 and 1002, `events` passes on what the node reports, `trust` keeps the
-//! trust lists and the mail of handshakes, [`webhook`] tells the operator, `info` describes us, [`memory`] is what the
-//! node works in, and [`net`] is how the rest sees the node.
+//! clients, who therefore never meet a daemon that does not know who it is. What each part does, by file: `registry`
+//! keeps us known and asks, `locate` remembers the answers, `ipc` serves local clients and `commands` answers what
+//! they ask, `services` are ports 7, 1001 and 1002, `events` passes on what the node reports, `trust` keeps the
+//! trust lists and the mail of handshakes, `webhook` tells the operator, `info` describes us, `memory` is what the
+//! node works in, and `net` is how the rest sees the node.
 
 mod adapter;
 mod commands;

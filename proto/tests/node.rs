@@ -439,3 +439,22 @@ fn trust_asked_from_both_sides_needs_no_approval_and_opens_private_nodes() {
         "the gate is closed"
     );
 }
+
+#[test]
+fn transmits_end_although_a_deadline_of_the_keys_has_passed() {
+    let mut net = Net::new(44);
+    let (a, b) = (public(&mut net), public(&mut net));
+    net.hosts[b].node.listen(1000).unwrap();
+    let out = net.connect(a, b, 1000);
+    net.run_until_done(5 * SECOND, |net| net.incoming(b, 1000).is_some());
+    // A late driver: it sends before it tells the node what time it is. Old key pairs should have been wiped by now.
+    let late = net.now + 40 * SECOND;
+    let node = &mut net.hosts[a].node;
+    assert!(node.poll_timeout().is_some_and(|at| at < late));
+    node.write(late, out, b"late").unwrap();
+    let mut buffer = vec![0; 65_536];
+    let transmits = (0..100).take_while(|_| node.poll_transmit(late, &mut buffer).is_some()).count();
+    assert!((1..10).contains(&transmits), "{transmits}");
+    node.handle_timeout(late);
+    assert!(node.poll_timeout().is_none_or(|at| at > late));
+}

@@ -256,7 +256,7 @@ impl<C: Crypto, R: Rng> Ctx<'_, C, R> {
                 return;
             }
         }
-        let Some(on_port) = self.core.listener(syn.dst_port).map(|listener| listener.open) else {
+        let Some(on_port) = self.listeners().get_mut(syn.dst_port).map(|listener| listener.open) else {
             self.send_reset(peer, syn);
             return;
         };
@@ -284,7 +284,7 @@ impl<C: Crypto, R: Rng> Ctx<'_, C, R> {
                 row.accepted = true;
                 row.internal = syn.dst_port == port::TRUST;
             }
-            if let Some(listener) = self.core.listener(syn.dst_port) {
+            if let Some(listener) = self.listeners().get_mut(syn.dst_port) {
                 listener.open += 1;
             }
             self.after_stream(slot);
@@ -410,8 +410,9 @@ impl<C: Crypto, R: Rng> Ctx<'_, C, R> {
     pub(super) fn after_peer(&mut self, slot: u32) {
         let now = self.now;
         let Some(peer) = self.peer(slot) else { return };
-        let due = earliest(peer.tunnel.poll_timeout(), peer.relay_copy);
-        let sending = peer.exchange.is_some() || due.is_some_and(|at| at <= now);
+        let sending = peer.exchange.is_some()
+            || peer.tunnel.exchange_is_due(now)
+            || peer.relay_copy.is_some_and(|at| at <= now);
         // What is due now leaves with the next transmit, which asks again; a timer for it would only spin.
         let deadline = Self::peer_deadline(peer, now).filter(|at| *at > now || !sending);
         let _ = self.timers().set(peer_timer(slot), deadline);

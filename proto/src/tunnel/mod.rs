@@ -169,6 +169,11 @@ impl<C: Crypto> Tunnel<C> {
         }
     }
 
+    /// Whether [`poll_exchange`](Self::poll_exchange) has something now.
+    pub fn exchange_is_due(&self, now: Instant) -> bool {
+        self.schedule.due(now).is_some()
+    }
+
     /// The X25519 public key to send to the peer now, in a signed exchange frame, over every path there is. Drain it
     /// after each call.
     pub fn poll_exchange(&mut self, now: Instant, crypto: &C, rng: &mut impl Rng) -> Option<PublicKey> {

@@ -15,13 +15,16 @@ use super::{
 pub struct RustCrypto;
 
 /// AES-256-GCM with an expanded key, which is wiped when dropped.
-pub struct Aes256Gcm(aes_gcm::Aes256Gcm);
+pub struct Aes256Gcm(Gcm);
+
+/// GCM never runs the cipher backwards, so only the encrypting half of the key is expanded and kept.
+type Gcm = aes_gcm::AesGcm<aes_gcm::aes::Aes256Enc, aes_gcm::aead::consts::U12>;
 
 impl Crypto for RustCrypto {
     type Aead = Aes256Gcm;
 
     fn aead(&self, key: &AeadKey) -> Aes256Gcm {
-        Aes256Gcm(aes_gcm::Aes256Gcm::new(key.expose().into()))
+        Aes256Gcm(Gcm::new(key.expose().into()))
     }
 
     fn x25519_public(&self, secret: &X25519Secret) -> PublicKey {

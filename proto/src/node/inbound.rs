@@ -346,7 +346,7 @@ impl<C: Crypto, R: Rng> Ctx<'_, C, R> {
         if row.counted && !is_open(stream) {
             row.counted = false;
             self.core.open_streams = self.core.open_streams.saturating_sub(1);
-            if let Some(listener) = self.core.listener(port).filter(|_| accepted) {
+            if let Some(listener) = self.listeners().get_mut(port).filter(|_| accepted) {
                 listener.open = listener.open.saturating_sub(1);
             }
         }

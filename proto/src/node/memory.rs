@@ -6,7 +6,7 @@
 
 use crate::{
     crypto::Crypto,
-    node::{peer::PeerSlot, streams::StreamSlot},
+    node::{Listener, Notice, peer::PeerSlot, streams::StreamSlot},
     pool::Chunk,
     timers::TimerSlot,
     trust::{Intent, Pending, Seen, Trusted},
@@ -56,6 +56,10 @@ pub struct Parts<'a, C: Crypto> {
     pub packets: &'a mut [u8],
     /// Received datagrams that nobody has read yet.
     pub datagrams: &'a mut [u8],
+    /// Ports on which streams are accepted, the trust port being one of them.
+    pub listeners: &'a mut [Listener],
+    /// Events, other than those of streams, that wait to be polled; when the owner does not poll, more are dropped.
+    pub notices: &'a mut [Notice],
     /// Trusted nodes.
     pub trusted: &'a mut [Trusted],
     /// Handshake requests waiting for the operator.

@@ -17,7 +17,9 @@ mod event;
 mod exchange;
 mod handshake;
 mod inbound;
+mod listeners;
 mod memory;
+mod notices;
 mod open;
 mod outbound;
 mod peer;
@@ -25,11 +27,11 @@ mod streams;
 
 use core::net::SocketAddr;
 
-use heapless::{Deque, Vec};
-
 pub use config::{Config, Counters};
 pub use event::{Answer, Event, Question, StreamId, TrustErrand};
+pub use listeners::Listener;
 pub use memory::{Memory, PEER_LISTS, Parts, STREAM_LISTS};
+pub use notices::Notice;
 pub use open::{ConnectError, ListenError, MAX_DATAGRAM, SendError, StreamError, StreamInfo};
 pub use peer::{PeerInfo, PeerSlot};
 pub use streams::StreamSlot;
@@ -37,6 +39,8 @@ pub use streams::StreamSlot;
 use self::{
     admission::{Bucket, SourceLimiter},
     beacon::BeaconClient,
+    listeners::Listeners,
+    notices::{Notices, NoticesState},
     peer::NONE,
 };
 use crate::{
@@ -53,10 +57,6 @@ use crate::{
     trust::TrustState,
 };
 
-/// Ports a node may listen on at once.
-pub const MAX_LISTENERS: usize = 1024;
-/// Events other than those of streams that wait to be polled; when the owner does not poll, more are dropped.
-const MAX_NOTICES: usize = 64;
 /// First of the ports that outgoing streams and datagrams use (RFC 6335 dynamic range); the last is 65 535.
 const FIRST_EPHEMERAL: u16 = 49_152;
 /// Key exchanges per second and source address, and how many at once (1.12 and later: 5 and 5).
@@ -103,29 +103,13 @@ struct Core {
     datagrams_reported: bool,
     trust: TrustState,
     beacon: BeaconClient,
-    /// Sorted by port.
-    listeners: Vec<Listener, MAX_LISTENERS>,
+    listeners: usize,
     next_port: u16,
-    notices: Deque<Event, MAX_NOTICES>,
+    notices: NoticesState,
     syn_bucket: Bucket,
     strangers: Bucket,
     exchange_sources: SourceLimiter<EXCHANGE_SOURCES>,
     counters: Counters,
-}
-
-/// A port on which streams are accepted.
-#[derive(Clone, Copy, Debug)]
-struct Listener {
-    port: u16,
-    /// Streams accepted on it that are open.
-    open: u32,
-}
-
-impl Core {
-    fn listener(&mut self, port: u16) -> Option<&mut Listener> {
-        let at = self.listeners.binary_search_by_key(&port, |listener| listener.port).ok()?;
-        self.listeners.get_mut(at)
-    }
 }
 
 /// Everything one call works with, borrowed apart.
@@ -141,13 +125,13 @@ struct Ctx<'a, C: Crypto, R> {
 
 impl<M: Memory<C>, C: Crypto, R: Rng> Node<M, C, R> {
     /// A node that does not know its own id yet: it talks to the beacon only, until [`Node::set_id`].
-    pub fn new(config: Config, identity: Identity, memory: M, crypto: C, mut rng: R) -> Self {
+    pub fn new(config: Config, identity: Identity, mut memory: M, crypto: C, mut rng: R) -> Self {
         let first_port = rng.u32() % u32::from(u16::MAX - FIRST_EPHEMERAL);
         let mut trust = TrustState::new(config.trust_auto_approve);
         trust.set_node(identity.node());
         // The trust port is the node's own.
-        let mut listeners = Vec::new();
-        let _ = listeners.push(Listener { port: crate::port::TRUST, open: 0 });
+        let mut listeners = 0;
+        let _ = Listeners::new(&mut listeners, memory.parts().listeners).insert(crate::port::TRUST);
         let core = Core {
             id: identity.node(),
             wall_offset: 0,
@@ -170,7 +154,7 @@ impl<M: Memory<C>, C: Crypto, R: Rng> Node<M, C, R> {
             beacon: BeaconClient::new(config.beacon),
             listeners,
             next_port: FIRST_EPHEMERAL.saturating_add(u16::try_from(first_port).unwrap_or(0)),
-            notices: Deque::new(),
+            notices: NoticesState::default(),
             syn_bucket: Bucket::full(config.syn_rate),
             strangers: Bucket::full(STRANGER_RATE),
             exchange_sources: SourceLimiter::new(EXCHANGE_BURST),
@@ -301,6 +285,10 @@ impl<C: Crypto, R: Rng> Ctx<'_, C, R> {
         Timers::new(&mut self.core.timers, self.parts.timer_heap, self.parts.timers)
     }
 
+    fn listeners(&mut self) -> Listeners<'_> {
+        Listeners::new(&mut self.core.listeners, self.parts.listeners)
+    }
+
     fn packets(&mut self) -> Ring<'_> {
         Ring::new(&mut self.core.packets, self.parts.packets)
     }
@@ -316,7 +304,7 @@ impl<C: Crypto, R: Rng> Ctx<'_, C, R> {
 
     /// Tells the owner something; dropped (and counted) if the owner does not poll.
     fn notice(&mut self, event: Event) {
-        if self.core.notices.push_back(event).is_err() {
+        if !Notices::new(&mut self.core.notices, self.parts.notices).push(event) {
             self.core.counters.overflowed += 1;
         }
     }

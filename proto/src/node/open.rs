@@ -1,7 +1,7 @@
 //! The application's side: listen, connect, read and write streams, send and receive datagrams.
 
 use super::{
-    Ctx, Event, FIRST_EPHEMERAL, Listener, Memory, Node, StreamId, inbound::parse_datagram_record,
+    Ctx, Event, FIRST_EPHEMERAL, Listeners, Memory, Node, Notices, StreamId, inbound::parse_datagram_record,
     peer::Asked,
 };
 use crate::{
@@ -23,8 +23,11 @@ pub enum ListenError {
         /// The port.
         port: u16,
     },
-    /// [`super::MAX_LISTENERS`] ports are in use.
-    TooMany,
+    /// There is no room for another port.
+    TooMany {
+        /// Ports there is room for.
+        max: usize,
+    },
 }
 
 /// Why a stream cannot be opened.
@@ -99,7 +102,7 @@ macro_rules! on_errors {
 on_errors! {
     ListenError {
         ListenError::InUse { port } => ("port {port} already bound"),
-        ListenError::TooMany => ("more than {} ports bound", super::MAX_LISTENERS),
+        ListenError::TooMany { max } => ("more than {max} ports bound"),
     }
     ConnectError {
         ConnectError::NotRegistered => ("this node is not registered yet"),
@@ -122,29 +125,34 @@ on_errors! {
 impl<M: Memory<C>, C: Crypto, R: Rng> Node<M, C, R> {
     /// Accepts streams on `port`.
     pub fn listen(&mut self, port: u16) -> Result<(), ListenError> {
-        let listeners = &mut self.core.listeners;
-        match listeners.binary_search_by_key(&port, |listener| listener.port) {
-            Ok(_) => Err(ListenError::InUse { port }),
-            Err(at) => listeners.insert(at, Listener { port, open: 0 }).map_err(|_| ListenError::TooMany),
+        let max = self.memory.parts().listeners.len();
+        let mut listeners = self.listeners();
+        if listeners.contains(port) {
+            Err(ListenError::InUse { port })
+        } else if listeners.insert(port) {
+            Ok(())
+        } else {
+            Err(ListenError::TooMany { max })
         }
     }
 
     /// Accepts no more streams on `port`; those that are open stay open.
     pub fn unlisten(&mut self, port: u16) {
-        let listeners = &mut self.core.listeners;
-        if let Ok(at) = listeners.binary_search_by_key(&port, |listener| listener.port) {
-            listeners.remove(at);
-        }
+        self.listeners().remove(port);
     }
 
     /// Whether anybody listens on `port`.
-    pub fn is_listening(&self, port: u16) -> bool {
-        self.core.listeners.binary_search_by_key(&port, |listener| listener.port).is_ok()
+    pub fn is_listening(&mut self, port: u16) -> bool {
+        self.listeners().contains(port)
     }
 
     /// Number of ports listened on.
     pub fn listening(&self) -> usize {
-        self.core.listeners.len()
+        self.core.listeners
+    }
+
+    fn listeners(&mut self) -> Listeners<'_> {
+        Listeners::new(&mut self.core.listeners, self.memory.parts().listeners)
     }
 
     /// Opens a stream. [`Event::Connected`] or [`Event::Closed`] follows.
@@ -289,7 +297,7 @@ impl<C: Crypto, R: Rng> Ctx<'_, C, R> {
         for _ in FIRST_EPHEMERAL..=u16::MAX {
             let candidate = self.core.next_port;
             self.core.next_port = candidate.checked_add(1).unwrap_or(FIRST_EPHEMERAL);
-            if self.find_stream(candidate, node, port).is_none() && self.core.listener(candidate).is_none() {
+            if self.find_stream(candidate, node, port).is_none() && !self.listeners().contains(candidate) {
                 return Some(candidate);
             }
         }
@@ -371,7 +379,7 @@ impl<C: Crypto, R: Rng> Ctx<'_, C, R> {
     // --- events --------------------------------------------------------------------------------------------------
 
     pub(super) fn event(&mut self) -> Option<Event> {
-        if let Some(event) = self.core.notices.pop_front() {
+        if let Some(event) = Notices::new(&mut self.core.notices, self.parts.notices).pop() {
             return Some(event);
         }
         if let Some(event) = self.trust_event() {

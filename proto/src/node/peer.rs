@@ -100,7 +100,7 @@ pub struct PeerSlot<C: Crypto> {
 
 impl<C: Crypto> PeerSlot<C> {
     /// An empty slot.
-    pub fn new() -> Self {
+    pub const fn new() -> Self {
         PeerSlot {
             node: 0,
             tunnel: Tunnel::new(),

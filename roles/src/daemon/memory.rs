@@ -4,7 +4,7 @@ use alloc::{vec, vec::Vec};
 
 use pilot_proto::{
     crypto::Crypto,
-    node::{Memory, PEER_LISTS, Parts, PeerSlot, STREAM_LISTS, StreamSlot},
+    node::{Listener, Memory, Notice, PEER_LISTS, Parts, PeerSlot, STREAM_LISTS, StreamSlot},
     pool::Chunk,
     table::words_for,
     timers::TimerSlot,
@@ -19,6 +19,10 @@ const CHUNK: usize = 4096;
 const PACKETS: usize = 512 << 10;
 /// Bytes of received datagrams not read yet.
 const DATAGRAMS: usize = 1 << 20;
+/// Ports a daemon may listen on at once.
+const LISTENERS: usize = 1024;
+/// Events that wait to be polled: one timeout of the node may ask about every peer.
+const NOTICES: usize = 4096;
 /// Open trust requests of ours and recent decisions.
 const INTENTS: usize = 512;
 /// Handshake messages remembered.
@@ -53,6 +57,8 @@ pub(crate) struct OwnedMemory<C: Crypto> {
     bytes: Vec<u8>,
     packets: Vec<u8>,
     datagrams: Vec<u8>,
+    listeners: Vec<Listener>,
+    notices: Vec<Notice>,
     trusted: Vec<Trusted>,
     pending: Vec<Pending>,
     intents: Vec<Intent>,
@@ -77,6 +83,8 @@ impl<C: Crypto> OwnedMemory<C> {
             bytes: vec![0; chunks * CHUNK],
             packets: vec![0; PACKETS],
             datagrams: vec![0; DATAGRAMS],
+            listeners: vec![Listener::EMPTY; LISTENERS],
+            notices: vec![Notice::EMPTY; NOTICES],
             trusted: vec![Trusted::EMPTY; bounds.trusted],
             pending: vec![Pending::EMPTY; PENDING_MAX],
             intents: vec![Intent::EMPTY; INTENTS],
@@ -110,6 +118,8 @@ impl<C: Crypto> Memory<C> for OwnedMemory<C> {
             bytes: &mut self.bytes,
             packets: &mut self.packets,
             datagrams: &mut self.datagrams,
+            listeners: &mut self.listeners,
+            notices: &mut self.notices,
             trusted: &mut self.trusted,
             pending: &mut self.pending,
             intents: &mut self.intents,

@@ -126,6 +126,7 @@ impl<T> LentOnce<T> {
     }
 
     /// The value, for the first who asks.
+    #[expect(clippy::mut_from_ref, reason = "the flag lets one caller in")]
     pub(crate) fn take(&'static self) -> Option<&'static mut T> {
         if self.lent.swap(true, Ordering::AcqRel) {
             return None;

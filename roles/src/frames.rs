@@ -14,6 +14,14 @@ pub struct FrameTooLong {
     pub allowed: usize,
 }
 
+impl core::fmt::Display for FrameTooLong {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "a frame announces {} bytes, at most {} are allowed", self.announced, self.allowed)
+    }
+}
+
+impl core::error::Error for FrameTooLong {}
+
 /// Puts frames together from bytes cut anywhere. Holds at most one incomplete frame plus what one push brought.
 #[derive(Debug)]
 pub struct FrameReader {

@@ -6,6 +6,7 @@ use crate::{
     addr::SockAddr,
     stream::CloseReason,
     trust::{Refused, TrustEvent},
+    wire::frame::FrameError,
 };
 
 /// A stream of this node. Ids are not reused until 2³² streams have lived in the same slot.
@@ -196,6 +197,13 @@ pub enum Event {
         node: u32,
         /// The repeated counter.
         counter: u64,
+    },
+    /// A datagram made no sense. Not said of every one when many come.
+    Malformed {
+        /// Where it came from.
+        from: SocketAddr,
+        /// What was wrong with it.
+        problem: FrameError,
     },
     /// A key exchange did not match the key the registry vouches for.
     Impostor {

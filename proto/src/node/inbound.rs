@@ -5,7 +5,7 @@ use core::{
     ops::Range,
 };
 
-use super::{Ctx, EXCHANGE_BURST, EXCHANGE_RATE, Event, STRANGER_RATE, admission::Verdict};
+use super::{COMPLAINT_RATE, Ctx, EXCHANGE_BURST, EXCHANGE_RATE, Event, STRANGER_RATE, admission::Verdict};
 use crate::{
     addr::{Addr, SockAddr},
     crypto::{Crypto, same_key},
@@ -19,7 +19,7 @@ use crate::{
     tunnel::OpenError,
     wire::{
         beacon::{Beacon, WAKE_HANDSHAKE},
-        frame::{Datagram, Frame, KeyAuthenticated, Sealed},
+        frame::{Datagram, Frame, FrameError, KeyAuthenticated, Sealed},
         packet::{Flags, Header, Protocol},
     },
 };
@@ -44,7 +44,14 @@ impl<C: Crypto, R: Rng> Ctx<'_, C, R> {
                     self.frame(Route::Relay, frame, len);
                 }
             }
-            _ => {}
+            Ok(_) => self.malformed(from, FrameError::BadBeacon),
+            Err(problem) => self.malformed(from, problem),
+        }
+    }
+
+    fn malformed(&mut self, from: SocketAddr, problem: FrameError) {
+        if self.core.complaints.take(self.now, COMPLAINT_RATE, COMPLAINT_RATE) {
+            self.notice(Event::Malformed { from, problem });
         }
     }
 

@@ -63,6 +63,8 @@ const FIRST_EPHEMERAL: u16 = 49_152;
 const EXCHANGE_RATE: u32 = 5;
 const EXCHANGE_BURST: u32 = 10;
 const EXCHANGE_SOURCES: usize = 64;
+/// Malformed datagrams reported per second.
+const COMPLAINT_RATE: u32 = 2;
 /// Answers per second to frames of peers we know nothing of.
 const STRANGER_RATE: u32 = 50;
 
@@ -108,6 +110,7 @@ struct Core {
     notices: NoticesState,
     syn_bucket: Bucket,
     strangers: Bucket,
+    complaints: Bucket,
     exchange_sources: SourceLimiter<EXCHANGE_SOURCES>,
     counters: Counters,
 }
@@ -157,6 +160,7 @@ impl<M: Memory<C>, C: Crypto, R: Rng> Node<M, C, R> {
             notices: NoticesState::default(),
             syn_bucket: Bucket::full(config.syn_rate),
             strangers: Bucket::full(STRANGER_RATE),
+            complaints: Bucket::full(COMPLAINT_RATE),
             exchange_sources: SourceLimiter::new(EXCHANGE_BURST),
             counters: Counters::default(),
         };

@@ -76,6 +76,11 @@ impl<C: Crypto + Clone + Send + 'static, R: Rng> Daemon<C, R> {
                 "security.nonce_replay",
                 data([("peer_node_id", node.into()), ("counter", counter.into())]),
             ),
+            Event::Malformed { from, problem } => self.log(
+                Level::Warn,
+                "datagram ignored",
+                vec![("from", format!("{from}")), ("problem", format!("{problem}"))],
+            ),
             Event::Impostor { node } => {
                 self.log(
                     Level::Warn,

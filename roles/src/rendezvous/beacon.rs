@@ -123,7 +123,14 @@ impl Beacon {
         }
     }
 
-    pub(super) fn handle(&mut self, now: Instant, from: SocketAddr, data: &[u8], witness: &impl Witness) {
+    /// Deals with a message; false if it is none, or none for a beacon.
+    pub(super) fn handle(
+        &mut self,
+        now: Instant,
+        from: SocketAddr,
+        data: &[u8],
+        witness: &impl Witness,
+    ) -> bool {
         let from = canonical(from);
         match Message::parse(data) {
             Some(Message::Relay { sender, target, frame }) => {
@@ -152,8 +159,9 @@ impl Beacon {
                 | Message::Deliver { .. }
                 | Message::Wake { .. },
             )
-            | None => {}
+            | None => return false,
         }
+        true
     }
 
     /// Tells a node that a handshake message waits for it at the registry.

@@ -19,6 +19,7 @@ mod wire;
 use alloc::{
     borrow::ToOwned,
     collections::{BTreeMap, BTreeSet, VecDeque},
+    format,
     string::{String, ToString},
     vec,
     vec::Vec,
@@ -32,7 +33,7 @@ use pilot_proto::{Instant, Transmit};
 use crate::role::{ConnId, Input, Level, Listener, Now, Output, Record, Role, Store};
 use beacon::{Beacon, Witness};
 use conn::{Answer, Conn, Polled, pop_if};
-use rate::{Shares, source_key};
+use rate::{Bucket, Rate, Shares, source_key};
 use registry::{Caller, Registry};
 use state::State;
 
@@ -44,6 +45,8 @@ pub use store::LoadError;
 
 /// A connection that neither completes a request nor takes bytes for this long is closed.
 const IDLE_LIMIT: Duration = Duration::from_secs(300);
+/// Log lines about input that makes no sense: whoever sends it must not fill the disk.
+const COMPLAINTS: Rate = Rate::per_minute(60);
 
 /// What a rendezvous offers.
 #[derive(Clone, Debug, Default)]
@@ -71,6 +74,7 @@ pub struct Rendezvous<C> {
     /// Connections with answers that wait for a ticket, and nodes to wake after one, in the order of tickets.
     waiting: VecDeque<(u64, ConnId)>,
     wakes: VecDeque<(u64, u32)>,
+    complaints: Bucket,
     /// The operator wants an end: it comes when everything handed to the store is durable.
     stopping: bool,
     ended: bool,
@@ -103,12 +107,20 @@ impl<C: Crypto> Rendezvous<C> {
             wakes: VecDeque::new(),
             stopping: false,
             ended: false,
+            complaints: Bucket::default(),
             registry: Registry::new(config.registry, crypto, state),
         })
     }
 
     fn log(&mut self, level: Level, message: &'static str, fields: Vec<(&'static str, String)>) {
         self.outputs.push_back(Output::Log(Record { level, message, fields }));
+    }
+
+    /// A log line about input that makes no sense, unless strangers have just caused many.
+    fn complain(&mut self, now: Instant, what: &'static str, peer: impl ToString, problem: String) {
+        if self.complaints.take(COMPLAINTS, now) {
+            self.log(Level::Warn, what, vec![("peer", peer.to_string()), ("problem", problem)]);
+        }
     }
 
     fn opened(&mut self, now: Now, id: ConnId, peer: Option<SocketAddr>) {
@@ -147,14 +159,26 @@ impl<C: Crypto> Rendezvous<C> {
                     }
                     break;
                 }
-                Ok(Some(body)) => Request::parse(body),
-                Err(_) => None,
+                Ok(Some(body)) => {
+                    Request::parse(body).ok_or_else(|| "a request is not a JSON object".to_owned())
+                }
+                Err(too_long) => Err(too_long.to_string()),
             };
             conn.progress = now.instant;
-            let Some(request) = request else {
-                // Not our protocol, or no longer in step: nothing of what follows can be trusted.
-                self.end(id);
-                break;
+            let request = match request {
+                Ok(request) => request,
+                Err(problem) => {
+                    // Not our protocol, or no longer in step: nothing of what follows can be trusted.
+                    let peer = conn.source;
+                    self.end(id);
+                    self.complain(
+                        now.instant,
+                        "connection closed: not the registry's protocol",
+                        peer,
+                        problem,
+                    );
+                    break;
+                }
             };
             let mut caller = Caller {
                 now,
@@ -330,8 +354,10 @@ impl<C: Crypto> Witness for Registry<C> {
 
 impl<C: Crypto> Role for Rendezvous<C> {
     fn handle_datagram(&mut self, now: Now, from: SocketAddr, data: &mut [u8]) {
-        if let Some(beacon) = &mut self.beacon {
-            beacon.handle(now.instant, from, data, &self.registry);
+        let Some(beacon) = &mut self.beacon else { return };
+        if !beacon.handle(now.instant, from, data, &self.registry) {
+            let problem = format!("{} bytes that no node sends to a beacon", data.len());
+            self.complain(now.instant, "datagram ignored", from, problem);
         }
     }
 

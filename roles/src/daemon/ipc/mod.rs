@@ -24,7 +24,7 @@ use crate::{
     daemon::net::{Net, Over, Read},
     frames::FrameReader,
     ipc::{MAX_MESSAGE, Reply, Request},
-    role::{ConnId, Output},
+    role::{ConnId, Level, Output, Record},
 };
 
 /// Clients at once; more are closed. What newer programs allow.
@@ -183,7 +183,7 @@ impl<Id: Copy + Ord> Server<Id> {
     fn process(&mut self, net: &mut impl Net<Id = Id>, numbers: &mut Numbers, conn: ConnId) {
         let Some(client) = self.clients.get_mut(&conn) else { return };
         let mut reader = core::mem::replace(&mut client.reader, FrameReader::new(MAX_MESSAGE));
-        let mut intact = true;
+        let mut broken = None;
         let mut done = false;
         while self.clients.get(&conn).is_some_and(|client| !client.is_blocked()) {
             match reader.pop() {
@@ -192,8 +192,8 @@ impl<Id: Copy + Ord> Server<Id> {
                     done = true;
                     break;
                 }
-                Err(_) => {
-                    intact = false;
+                Err(too_long) => {
+                    broken = Some(too_long);
                     break;
                 }
             }
@@ -201,12 +201,17 @@ impl<Id: Copy + Ord> Server<Id> {
         let Some(client) = self.clients.get_mut(&conn) else { return };
         if client.gone {
             client.reader = reader;
-            if done || !intact {
+            if done || broken.is_some() {
                 self.forget(net, conn);
             }
             return;
         }
-        if !intact {
+        if let Some(too_long) = broken {
+            self.outputs.push_back(Output::Log(Record {
+                level: Level::Warn,
+                message: "local client closed",
+                fields: vec![("problem", too_long.to_string())],
+            }));
             self.outputs.push_back(Output::Close(conn));
             return self.closed(net, numbers, conn);
         }

@@ -77,6 +77,7 @@ impl World {
                         self.server.sent(&mut self.net, &mut self.numbers, conn, data.len());
                     }
                 }
+                Output::Log(_) => {}
                 Output::Close(conn) => self.seen.get_mut(&conn).unwrap().open = false,
                 Output::Pause(conn) => self.seen.get_mut(&conn).unwrap().paused = true,
                 Output::Resume(conn) => self.seen.get_mut(&conn).unwrap().paused = false,

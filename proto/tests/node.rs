@@ -2,73 +2,8 @@
 
 mod common;
 
-use common::{MS, Net, TestNode};
-use pilot_proto::{
-    Addr, Instant,
-    node::{Event, StreamId},
-    stream::{CloseReason, Read},
-    time::Duration,
-    wire::beacon::Beacon,
-};
-
-const SECOND: Duration = Duration::from_secs(1);
-
-fn public(net: &mut Net) -> usize {
-    net.add(|config| config.public = true)
-}
-
-/// Bytes that tell where they are.
-fn pattern(len: usize) -> Vec<u8> {
-    (0..len).map(|i| (i * 31 + i / 251) as u8).collect()
-}
-
-fn read_all(node: &mut TestNode, now: Instant, id: StreamId, into: &mut Vec<u8>) -> bool {
-    let mut buffer = [0; 8192];
-    loop {
-        match node.read(now, id, &mut buffer) {
-            Ok(Read::Bytes(n)) => into.extend_from_slice(&buffer[..n]),
-            Ok(Read::Empty) | Err(_) => return false,
-            Ok(Read::End) => return true,
-        }
-    }
-}
-
-/// Sends `data` from `a` to port 1000 of `b` on a new stream, finishes, and returns what `b` got and how long it took
-/// until the end was seen.
-fn transfer(net: &mut Net, a: usize, b: usize, data: &[u8], limit: Duration) -> (Vec<u8>, Duration) {
-    if !net.hosts[b].node.is_listening(1000) {
-        net.hosts[b].node.listen(1000).unwrap();
-    }
-    net.hosts[b].events.clear();
-    let out = net.connect(a, b, 1000);
-    let (mut sent, mut got, mut ended) = (0, Vec::new(), false);
-    let took = net.run_until_done(limit, |net| {
-        let now = net.now;
-        while sent < data.len() {
-            match net.hosts[a].node.write(now, out, &data[sent..]) {
-                Ok(0) | Err(_) => break,
-                Ok(n) => sent += n,
-            }
-        }
-        if sent == data.len() {
-            let _ = net.hosts[a].node.finish(now, out);
-        }
-        if let Some(incoming) = net.incoming(b, 1000) {
-            ended = ended || read_all(&mut net.hosts[b].node, now, incoming, &mut got);
-            if ended {
-                net.hosts[b].node.release(now, incoming);
-            }
-        }
-        ended
-    });
-    net.hosts[a].node.release(net.now, out);
-    (got, took)
-}
-
-fn is_relayed(net: &mut Net, a: usize, b: usize) -> bool {
-    let id = net.hosts[b].id;
-    net.hosts[a].node.peers().any(|peer| peer.node == id && peer.relay)
-}
+use common::{MS, Net, SECOND, is_relayed, pattern, public, read_all, transfer, trusts};
+use pilot_proto::{Addr, node::Event, stream::CloseReason, wire::beacon::Beacon};
 
 #[test]
 fn a_stream_carries_exact_bytes_and_its_end() {
@@ -151,7 +86,7 @@ fn after_a_restart_of_either_side_the_next_message_arrives_within_two_seconds() 
 }
 
 #[test]
-fn a_cut_direct_path_is_replaced_by_the_relay_and_taken_again_without_flapping() {
+fn hazard_04_30_a_cut_direct_path_is_replaced_by_the_relay_and_taken_again_without_flapping() {
     let mut net = Net::new(3);
     let (a, b) = (public(&mut net), public(&mut net));
     transfer(&mut net, a, b, b"direct", 10 * SECOND);
@@ -231,7 +166,7 @@ fn an_unknown_node_is_unreachable_at_once() {
 }
 
 #[test]
-fn a_closed_port_is_refused_and_a_private_node_is_silent() {
+fn hazard_01_h16_a_closed_port_is_refused_and_a_private_node_is_silent() {
     let mut net = Net::new(9);
     let (a, b) = (public(&mut net), public(&mut net));
     let private = net.add(|_| {});
@@ -241,7 +176,7 @@ fn a_closed_port_is_refused_and_a_private_node_is_silent() {
     assert!(net.hosts[a].events.contains(&Event::Closed { stream: refused, reason: CloseReason::Refused }));
     assert!(
         !net.hosts[a].events.iter().any(|e| matches!(e, Event::Closed { stream, .. } if *stream == ignored)),
-        "hazard 01-H16: a stranger learns nothing of closed ports"
+        "a stranger learns nothing of closed ports"
     );
     net.run_for(60 * SECOND);
     assert!(net.hosts[a].events.iter().any(
@@ -382,11 +317,6 @@ fn arbitrary_datagrams_change_nothing() {
     let (got, took) = transfer(&mut net, a, b, b"still here", 10 * SECOND);
     assert_eq!(got, b"still here");
     assert!(took < SECOND, "{took:?}");
-}
-
-fn trusts(net: &mut Net, a: usize, b: usize) -> bool {
-    let id = net.hosts[b].id;
-    net.hosts[a].node.trusted().any(|record| record.node == id)
 }
 
 #[test]

@@ -289,8 +289,10 @@ impl<C: Crypto, R: Rng> Ctx<'_, C, R> {
         };
         let len = HEADER_LEN + payload_len;
         header.emit(space.get_mut(wrap.front..wrap.front + len)?).ok()?;
-        // Data, SYN and FIN are owed an answer; a bare ACK is not.
-        let owed = payload_len > 0 || segment.flags != Flags::ACK;
+        // Data, SYN and FIN are owed an answer. These are not, and waiting for one would suspect path and key after
+        // every close.
+        let last_word = [Flags::ACK, Flags::FIN_ACK, Flags::RST].contains(&segment.flags);
+        let owed = payload_len > 0 || !last_word;
         let total = self.seal(peer, wrap, space, len, owed)?;
         if wrap.route == Route::Relay {
             *space.first_chunk_mut()? = relay_head(self.core.id, dst.addr.node);

@@ -3,6 +3,8 @@
 //! It only calls `handle_timeout` at the instants a node asked for, so a missing deadline hangs the test.
 #![allow(dead_code)]
 
+pub(crate) mod rogue;
+
 use std::{
     cmp::Reverse,
     collections::{BTreeMap, BTreeSet, BinaryHeap},
@@ -18,6 +20,7 @@ use pilot_proto::{
     },
     pool::Chunk,
     rng::{Rng, SeededRng},
+    stream::Read,
     table::words_for,
     time::Duration,
     timers::TimerSlot,
@@ -145,6 +148,10 @@ pub(crate) struct Net {
     pub(crate) beacon_nodes: BTreeMap<u32, SocketAddr>,
     /// Pairs that the registry would let talk (shared network); all resolve freely.
     pub(crate) allowed: BTreeSet<(u32, u32)>,
+    /// Where the registry says that a node is, if that is not where it is.
+    pub(crate) located: BTreeMap<u32, SocketAddr>,
+    /// Every question, and which host asked.
+    pub(crate) asked: Vec<(usize, Question)>,
     flights: BinaryHeap<Reverse<Flight>>,
     order: u64,
     rng: SeededRng,
@@ -165,6 +172,8 @@ impl Net {
             beacon: "192.0.2.1:9001".parse().unwrap(),
             beacon_nodes: BTreeMap::new(),
             allowed: BTreeSet::new(),
+            located: BTreeMap::new(),
+            asked: Vec::new(),
             flights: BinaryHeap::new(),
             order: 0,
             rng: SeededRng::new(seed),
@@ -194,6 +203,14 @@ impl Net {
             registry_down: false,
         });
         self.hosts.len() - 1
+    }
+
+    /// A registered address and key behind which no node answers: see [`rogue::Rogue`].
+    pub(crate) fn add_silent(&mut self) -> usize {
+        let host = self.add(|config| config.beacon = None);
+        let (h, rng) = (&mut self.hosts[host], self.rng.u64());
+        h.node = Self::build(&h.config, 0, h.seed, rng).0;
+        host
     }
 
     fn build(config: &Config, id: u32, seed: [u8; 32], rng: u64) -> (TestNode, [u8; 32]) {
@@ -273,8 +290,12 @@ impl Net {
             while let Some(event) = self.hosts[host].node.poll_event(now) {
                 idle = false;
                 match event {
-                    Event::Ask(_) if self.hosts[host].registry_down => {}
-                    Event::Ask(question) => self.answer(host, question),
+                    Event::Ask(question) => {
+                        self.asked.push((host, question));
+                        if !self.hosts[host].registry_down {
+                            self.answer(host, question);
+                        }
+                    }
                     event => self.hosts[host].events.push(event),
                 }
             }
@@ -298,6 +319,7 @@ impl Net {
         let now = self.now;
         let (Question::Locate { node } | Question::Key { node } | Question::MayTalk { node }) = question;
         let found = self.hosts.iter().find(|h| h.id == node).map(|h| (h.address, h.key));
+        let found = found.map(|(at, key)| (self.located.get(&node).copied().unwrap_or(at), key));
         let me = self.hosts[host].id;
         let allowed = self.allowed.contains(&(me.min(node), me.max(node)));
         let node_ref = &mut self.hosts[host].node;
@@ -407,4 +429,68 @@ impl Net {
 
 pub(crate) fn crypto() -> impl Crypto {
     RustCrypto
+}
+
+pub(crate) const SECOND: Duration = Duration::from_secs(1);
+
+pub(crate) fn public(net: &mut Net) -> usize {
+    net.add(|config| config.public = true)
+}
+
+/// Bytes that tell where they are.
+pub(crate) fn pattern(len: usize) -> Vec<u8> {
+    (0..len).map(|i| (i * 31 + i / 251) as u8).collect()
+}
+
+pub(crate) fn read_all(node: &mut TestNode, now: Instant, id: StreamId, into: &mut Vec<u8>) -> bool {
+    let mut buffer = [0; 8192];
+    loop {
+        match node.read(now, id, &mut buffer) {
+            Ok(Read::Bytes(n)) => into.extend_from_slice(&buffer[..n]),
+            Ok(Read::Empty) | Err(_) => return false,
+            Ok(Read::End) => return true,
+        }
+    }
+}
+
+/// Sends `data` from `a` to port 1000 of `b` on a new stream, finishes, and returns what `b` got and how long it took
+/// until the end was seen.
+pub(crate) fn transfer(net: &mut Net, a: usize, b: usize, data: &[u8], limit: Duration) -> (Vec<u8>, Duration) {
+    if !net.hosts[b].node.is_listening(1000) {
+        net.hosts[b].node.listen(1000).unwrap();
+    }
+    net.hosts[b].events.clear();
+    let out = net.connect(a, b, 1000);
+    let (mut sent, mut got, mut ended) = (0, Vec::new(), false);
+    let took = net.run_until_done(limit, |net| {
+        let now = net.now;
+        while sent < data.len() {
+            match net.hosts[a].node.write(now, out, &data[sent..]) {
+                Ok(0) | Err(_) => break,
+                Ok(n) => sent += n,
+            }
+        }
+        if sent == data.len() {
+            let _ = net.hosts[a].node.finish(now, out);
+        }
+        if let Some(incoming) = net.incoming(b, 1000) {
+            ended = ended || read_all(&mut net.hosts[b].node, now, incoming, &mut got);
+            if ended {
+                net.hosts[b].node.release(now, incoming);
+            }
+        }
+        ended
+    });
+    net.hosts[a].node.release(net.now, out);
+    (got, took)
+}
+
+pub(crate) fn is_relayed(net: &mut Net, a: usize, b: usize) -> bool {
+    let id = net.hosts[b].id;
+    net.hosts[a].node.peers().any(|peer| peer.node == id && peer.relay)
+}
+
+pub(crate) fn trusts(net: &mut Net, a: usize, b: usize) -> bool {
+    let id = net.hosts[b].id;
+    net.hosts[a].node.trusted().any(|record| record.node == id)
 }

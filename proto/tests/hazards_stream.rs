@@ -9,7 +9,6 @@ use pilot_proto::{
     node::{Config, Event, Question, StreamId},
     port,
     stream::CloseReason,
-    time::Duration,
     wire::packet::{Flags, Header, Protocol},
 };
 
@@ -75,9 +74,8 @@ fn hazard_01_h3_a_node_is_dialled_by_any_of_its_addresses() {
     net.hosts[b].node.listen(1000).unwrap();
     let to = Addr { network: 5, node: net.hosts[b].id };
     let id = net.hosts[a].node.connect(net.now, to, 1000).unwrap();
-    let took = net.run_until_done(10 * SECOND, |net| {
-        net.hosts[a].events.contains(&Event::Connected { stream: id })
-    });
+    let took =
+        net.run_until_done(10 * SECOND, |net| net.hosts[a].events.contains(&Event::Connected { stream: id }));
     assert!(took < SECOND, "{took:?}");
     let closed_port = net.hosts[a].node.connect(net.now, to, 9).unwrap();
     net.run_for(SECOND);
@@ -211,7 +209,10 @@ fn hazard_01_h12_data_for_a_stream_that_is_gone_is_reset() {
     rogue.send(&mut net, a, &data, b"where were we?");
     net.run_for(SECOND);
     let answers = rogue.received(&mut net);
-    assert_eq!(answers.first().map(|(h, _)| (h.flags, h.src_port, h.dst_port)), Some((Flags::RST, 7, 50_000)));
+    assert_eq!(
+        answers.first().map(|(h, _)| (h.flags, h.src_port, h.dst_port)),
+        Some((Flags::RST, 7, 50_000))
+    );
     // A reset, or an acknowledgment without data, is never answered: two nodes could go on for ever.
     for flags in [Flags::RST, Flags::ACK, Flags::FIN_ACK, Flags::SYN_ACK, Flags::RST | Flags::ACK] {
         data.flags = flags;
@@ -242,7 +243,8 @@ fn hazard_01_h17_a_silent_registry_stops_nobody_else() {
     let data = pattern(50_000);
     let (got, took) = transfer(&mut net, a, b, &data, 10 * SECOND);
     assert!(got == data && took < SECOND, "{took:?}");
-    let questions = net.asked.iter().filter(|asked| **asked == (b, Question::MayTalk { node: rogue.id })).count();
+    let questions =
+        net.asked.iter().filter(|asked| **asked == (b, Question::MayTalk { node: rogue.id })).count();
     assert_eq!(questions, 1);
     assert_eq!(net.hosts[b].node.read_datagram(&mut [0; 100]), None);
 }
@@ -409,17 +411,9 @@ fn hazard_08_21_a_handshake_that_never_comes_is_not_waited_for() {
     for (syn_ack, _) in rogue.received(&mut net) {
         let mut ack = rogue.header(&net, a, Protocol::Stream, syn_ack.dst_port, port::TRUST);
         (ack.flags, ack.seq, ack.ack, ack.window) = (Flags::ACK, 1001, syn_ack.seq.wrapping_add(1), 512);
-        rogue.send(&mut net, a, &ack, b"{");
+        rogue.send(&mut net, a, &ack, b"");
     }
-    net.run_for(Duration::from_secs(20));
-    rogue.received(&mut net);
-    for from in 0..20 {
-        let mut data = rogue.header(&net, a, Protocol::Stream, 50_000 + from, port::TRUST);
-        (data.flags, data.seq, data.window) = (Flags::ACK, 1002, 512);
-        rogue.send(&mut net, a, &data, b"\"");
-    }
-    net.run_for(10 * MS);
-    let answers = rogue.received(&mut net);
-    let unknown = answers.iter().filter(|(h, _)| h.flags == Flags::RST).count();
-    assert_eq!(unknown, 20, "{answers:?}");
+    net.run_for(20 * SECOND);
+    let ended = rogue.received(&mut net).into_iter().filter(|(h, _)| h.flags == Flags::RST).count();
+    assert_eq!(ended, 20);
 }

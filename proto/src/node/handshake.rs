@@ -229,6 +229,7 @@ impl<C: Crypto, R: Rng> Ctx<'_, C, R> {
         if let Some(peer) = self.peer(slot) {
             peer.tunnel = crate::tunnel::Tunnel::new();
             peer.exchange = None;
+            peer.last_exchange = None;
             peer.verdict = Verdict::Unknown;
             peer.contacted = None;
         }

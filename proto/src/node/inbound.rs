@@ -69,6 +69,8 @@ impl<C: Crypto, R: Rng> Ctx<'_, C, R> {
                     if let Some(peer) = self.peer(slot) {
                         peer.path.add_candidate(address);
                         if !peer.tunnel.is_ready() {
+                            // An attempt that runs may repeat itself only after seconds; this door is open now.
+                            peer.also_exchange_with(Route::Direct(address));
                             peer.tunnel.renew(now);
                         }
                     }

@@ -118,9 +118,8 @@ impl<C: Crypto, R: Rng> Ctx<'_, C, R> {
         }
         if peer.relay_copy.is_some_and(|at| at <= now) {
             peer.relay_copy = None;
-            if let Some(frame) = peer.last_exchange.filter(|_| !peer.tunnel.is_ready()) {
-                let routes = core::iter::once(Route::Relay).collect();
-                peer.exchange.get_or_insert(ExchangeOut { frame, routes });
+            if !peer.tunnel.is_ready() {
+                peer.also_exchange_with(Route::Relay);
             }
         }
         let Some(exchange) = peer.exchange.as_mut() else {
@@ -178,14 +177,15 @@ impl<C: Crypto, R: Rng> Ctx<'_, C, R> {
         ring.pop();
         copy?;
         let WaitingPacket { slot, node, deadline, route } = WaitingPacket::parse(buffer)?;
+        if deadline <= self.now {
+            return None;
+        }
         self.peer(slot).filter(|peer| peer.node == node)?;
         let wrap = if self.tunnel_ready(slot) { self.wrap(slot, route) } else { None };
         let Some(wrap) = wrap else {
-            if deadline > self.now {
-                let record = buffer.get(..total)?;
-                let _ = self.packets().push(&[record]);
-                self.want_tunnel(slot);
-            }
+            let record = buffer.get(..total)?;
+            let _ = self.packets().push(&[record]);
+            self.want_tunnel(slot);
             return None;
         };
         let len = total.checked_sub(WaitingPacket::HEAD)?;

@@ -99,6 +99,15 @@ pub struct PeerSlot<C: Crypto> {
 }
 
 impl<C: Crypto> PeerSlot<C> {
+    /// Sends the exchange that is under way to one more place.
+    pub(crate) fn also_exchange_with(&mut self, route: Route) {
+        let Some(frame) = self.last_exchange else { return };
+        let out = self.exchange.get_or_insert(ExchangeOut { frame, routes: Vec::new() });
+        if !out.routes.contains(&route) {
+            let _ = out.routes.push(route);
+        }
+    }
+
     /// An empty slot.
     pub const fn new() -> Self {
         PeerSlot {

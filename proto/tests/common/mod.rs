@@ -455,7 +455,13 @@ pub(crate) fn read_all(node: &mut TestNode, now: Instant, id: StreamId, into: &m
 
 /// Sends `data` from `a` to port 1000 of `b` on a new stream, finishes, and returns what `b` got and how long it took
 /// until the end was seen.
-pub(crate) fn transfer(net: &mut Net, a: usize, b: usize, data: &[u8], limit: Duration) -> (Vec<u8>, Duration) {
+pub(crate) fn transfer(
+    net: &mut Net,
+    a: usize,
+    b: usize,
+    data: &[u8],
+    limit: Duration,
+) -> (Vec<u8>, Duration) {
     if !net.hosts[b].node.is_listening(1000) {
         net.hosts[b].node.listen(1000).unwrap();
     }

@@ -21,6 +21,7 @@ pub(crate) struct Rogue {
     identity: Identity,
     tunnel: Tunnel<RustCrypto>,
     rng: SeededRng,
+    met: Option<usize>,
 }
 
 impl Rogue {
@@ -30,7 +31,7 @@ impl Rogue {
         let host = &net.hosts[host];
         let identity = Identity::new(host.id, Ed25519Seed::from_bytes(host.seed), &RustCrypto);
         let (tunnel, rng) = (Tunnel::new(), SeededRng::new(u64::from(host.id)));
-        Rogue { id: host.id, address: host.address, identity, tunnel, rng }
+        Rogue { id: host.id, address: host.address, identity, tunnel, rng, met: None }
     }
 
     /// Our key exchange, if one is due.
@@ -49,6 +50,7 @@ impl Rogue {
 
     /// Makes a tunnel that both sides have proved.
     pub(crate) fn meet(&mut self, net: &mut Net, victim: usize) {
+        self.met = Some(victim);
         self.begin(net, victim);
         net.run_for(MS * 50);
         self.received(net);
@@ -102,6 +104,12 @@ impl Rogue {
                     }
                 }
                 _ => {}
+            }
+        }
+        while let Some(mut frame) = self.exchange(net) {
+            // Whoever asked is who we met last.
+            if let Some(victim) = self.met {
+                net.hosts[victim].node.handle_datagram(net.now, self.address, &mut frame);
             }
         }
         packets

@@ -183,7 +183,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_unix_socket_is_private_and_gone_after_use() {
+    fn hazard_07_9_a_unix_socket_is_left_to_who_answers_there() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("s");
         let (listener, place) = bind_unix(&path).unwrap();
@@ -199,6 +199,16 @@ mod tests {
         drop(place3);
         assert!(!path.exists());
         drop(place2);
+    }
+
+    /// Elsewhere the mode is set a moment later.
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn hazard_07_10_a_unix_socket_is_private_from_the_first_moment() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("s");
+        let _listener = listen_unix(&SockAddr::unix(&path).unwrap()).unwrap();
+        assert_eq!(fs::symlink_metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
     }
 
     #[test]

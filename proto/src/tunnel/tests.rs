@@ -55,7 +55,7 @@ fn sealing(tunnel: &mut Tunnel<RustCrypto>) -> &mut Session<crate::crypto::Aes25
 }
 
 #[test]
-fn a_key_is_replaced_before_it_is_spent() {
+fn hazard_02_d9_a_key_is_replaced_before_it_is_spent() {
     for (packets, bytes) in [(REKEY_AFTER_PACKETS - 2, 0), (0, REKEY_AFTER_BYTES - 5)] {
         let mut rng = SeededRng::new(1);
         let (mut a, mut b) = ready(&mut rng);
@@ -85,6 +85,33 @@ fn a_spent_key_seals_nothing() {
         exchange(LATER, &mut a, &mut b, &mut rng);
         send(LATER, &mut a, &mut b).unwrap();
     }
+}
+
+/// An attacker repeats the peer's exchange as often as he likes, between all that is sent.
+#[test]
+fn hazard_02_d6_a_repeated_exchange_never_repeats_a_nonce() {
+    let mut rng = SeededRng::new(1);
+    let (mut a, mut b) = (Tunnel::<RustCrypto>::new(), Tunnel::<RustCrypto>::new());
+    a.want(START);
+    let to_b = a.poll_exchange(START, &RustCrypto, &mut rng).unwrap();
+    b.handle_key(START, &to_b, true, &RustCrypto, &mut rng);
+    let captured = b.poll_exchange(START, &RustCrypto, &mut rng).unwrap();
+    a.handle_key(START, &captured, true, &RustCrypto, &mut rng);
+    let mut last = std::collections::BTreeMap::new();
+    let mut now = START;
+    for _ in 0..300 {
+        now = now + Duration::from_millis(300);
+        a.handle_key(now, &captured, true, &RustCrypto, &mut rng);
+        let mut frame = [0; 40];
+        a.seal_unanswered(now, 1, &mut frame, 4).unwrap();
+        let (prefix, counter): ([u8; 4], [u8; 8]) =
+            (frame[8..12].try_into().unwrap(), frame[12..20].try_into().unwrap());
+        let key = (sealing(&mut a).own, sealing(&mut a).peer);
+        let (before, counted) = last.insert(key, (prefix, counter)).unwrap_or((prefix, [0; 8]));
+        assert!(before == prefix && counted < counter, "{counted:?} then {counter:?} under one key");
+        a.poll_exchange(now, &RustCrypto, &mut rng);
+    }
+    assert!(last.values().any(|(_, counter)| *counter > 5u64.to_be_bytes()));
 }
 
 #[test]

@@ -276,3 +276,55 @@ fn an_idle_beacon_asks_for_no_timer() {
     host.advance(Duration::from_secs(600));
     assert_eq!(host.role.poll_timeout(), None);
 }
+
+fn gossip(nodes: &[u32]) -> Vec<u8> {
+    let count = u16::try_from(nodes.len()).unwrap();
+    let ids = nodes.iter().flat_map(|node| node.to_be_bytes());
+    [&[7][..], &2_u32.to_be_bytes(), &count.to_be_bytes()].concat().into_iter().chain(ids).collect()
+}
+
+#[test]
+fn hazard_03_b10_only_a_peer_beacon_tells_where_nodes_are() {
+    let (friend, stranger) = (addr("198.51.100.1:9001"), addr("203.0.113.66:9001"));
+    let mut host = host(BeaconConfig { peers: vec![friend], id: 1, ..BeaconConfig::default() });
+    let node = addr("192.0.2.1:4000");
+    host.datagram(node, &discover(3));
+    host.datagram(stranger, &gossip(&[20]));
+    assert_eq!(host.datagram(node, &relay(3, 20, b"x")), []);
+    host.datagram(friend, &gossip(&[20]));
+    host.datagram(stranger, &gossip(&[]));
+    assert_eq!(host.datagram(node, &relay(3, 20, b"x")), [(friend, relay(3, 20, b"x"))]);
+}
+
+#[test]
+fn hazard_03_b12_the_list_for_other_beacons_always_fits_a_datagram() {
+    let peer = addr("198.51.100.1:9001");
+    let mut host = host(BeaconConfig { peers: vec![peer], id: 1, ..BeaconConfig::default() });
+    for node in 1..=17_000_u32 {
+        host.datagram(addr(&format!("10.{}.{}.1:4000", node >> 8, node & 255)), &discover(node));
+    }
+    let lists: Vec<Vec<u8>> = host
+        .datagrams_after(Duration::from_secs(10))
+        .into_iter()
+        .filter(|(to, _)| *to == peer)
+        .map(|(_, l)| l)
+        .collect();
+    let [list] = &lists[..] else { panic!("{} lists", lists.len()) };
+    assert_eq!(list.len(), 7 + 4 * 16_375);
+    assert!(list.len() <= 65_507);
+}
+
+/// What one beacon says takes the place of what it said before, and of nothing else.
+#[test]
+fn hazard_03_b13_a_list_replaces_the_list_of_its_sender_only() {
+    let (a, b) = (addr("198.51.100.1:9001"), addr("198.51.100.2:9001"));
+    let mut host = host(BeaconConfig { peers: vec![a, b], id: 1, ..BeaconConfig::default() });
+    let node = addr("192.0.2.1:4000");
+    host.datagram(node, &discover(3));
+    host.datagram(a, &gossip(&[20, 21]));
+    host.datagram(b, &gossip(&[30]));
+    host.datagram(a, &gossip(&[21]));
+    let goes_to =
+        |host: &mut Host, target| host.datagram(node, &relay(3, target, b"x")).first().map(|(to, _)| *to);
+    assert_eq!([20, 21, 30].map(|target| goes_to(&mut host, target)), [None, Some(a), Some(b)]);
+}

@@ -233,4 +233,10 @@ impl Host {
         self.drain();
         std::mem::take(&mut self.datagrams)
     }
+
+    /// Lets time pass and returns the datagrams sent because of it.
+    pub(crate) fn datagrams_after(&mut self, by: Duration) -> Vec<(SocketAddr, Vec<u8>)> {
+        self.advance(by);
+        std::mem::take(&mut self.datagrams)
+    }
 }

@@ -74,7 +74,7 @@ fn after_a_registry_without_memory_both_report_again() {
 }
 
 #[test]
-fn hazard_08_9_1_and_05_7_one_side_alone_makes_no_trust() {
+fn hazard_08_1_and_05_7_one_side_alone_makes_no_trust() {
     let mut net = Net::new(3);
     for attempt in [Net::report, |net: &mut Net, n, peer| net.respond(n, peer, true)] {
         assert_eq!(attempt(&mut net, 3, 1).get("error"), None);
@@ -86,7 +86,7 @@ fn hazard_08_9_1_and_05_7_one_side_alone_makes_no_trust() {
 }
 
 #[test]
-fn hazard_08_9_1_a_contact_is_consent_for_a_month_and_only_if_configured() {
+fn hazard_08_1_a_contact_is_consent_for_a_month_and_only_if_configured() {
     let contact_then_report = |config: RegistryConfig, wait: Duration| {
         let mut net = Net::with(Config { registry: config, beacon: None }, 2);
         net.publish(2, true);
@@ -123,7 +123,7 @@ fn a_rejection_is_told_and_takes_the_request_back() {
 }
 
 #[test]
-fn hazard_08_9_6_a_revocation_is_not_undone_by_messages_on_their_way() {
+fn hazard_08_6_a_revocation_is_not_undone_by_messages_on_their_way() {
     let mut net = Net::new(2);
     net.request(1, 2, "");
     net.respond(2, 1, true);
@@ -157,7 +157,7 @@ fn hazard_05_28_a_full_inbox_is_polled_in_portions_that_old_clients_can_read() {
 }
 
 #[test]
-fn hazard_08_9_14_a_justification_is_at_most_1024_bytes() {
+fn hazard_08_14_a_justification_is_at_most_1024_bytes() {
     let mut net = Net::new(2);
     let refusal = net.request(1, 2, &"x".repeat(1025));
     assert_eq!(refusal["error"], "justification too long (max 1024 bytes)");

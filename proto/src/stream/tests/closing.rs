@@ -7,7 +7,7 @@ const P1: u32 = PEER_ISN.wrapping_add(1);
 const FIN: Flags = Flags::FIN;
 
 #[test]
-fn hazard_04_d8_the_fin_waits_until_all_data_is_acknowledged() {
+fn hazard_04_8_the_fin_waits_until_all_data_is_acknowledged() {
     for isn in ISNS {
         let s1 = isn.wrapping_add(1);
         let mut end = End::open(isn);
@@ -36,7 +36,7 @@ fn hazard_04_d8_the_fin_waits_until_all_data_is_acknowledged() {
 }
 
 #[test]
-fn hazard_04_d1_a_fin_ack_is_never_answered_and_does_not_restart_the_clock() {
+fn hazard_04_1_a_fin_ack_is_never_answered_and_does_not_restart_the_clock() {
     for isn in ISNS {
         let mut end = End::open(isn);
         end.stream.finish(end.now);
@@ -126,7 +126,7 @@ fn simultaneous_close() {
 }
 
 #[test]
-fn hazard_04_d8_a_fin_ahead_of_its_data_waits() {
+fn hazard_04_8_a_fin_ahead_of_its_data_waits() {
     for isn in ISNS {
         let s1 = isn.wrapping_add(1);
         let mut end = End::open(isn);
@@ -143,7 +143,7 @@ fn hazard_04_d8_a_fin_ahead_of_its_data_waits() {
 }
 
 #[test]
-fn hazard_04_d38_a_truncated_stream_is_no_clean_end() {
+fn hazard_04_38_a_truncated_stream_is_no_clean_end() {
     for isn in ISNS {
         let mut end = End::open(isn);
         end.feed(seg(Flags::ACK, P1, isn.wrapping_add(1), 512), b"first");
@@ -176,7 +176,7 @@ fn the_other_direction_stays_open_between_two_of_us() {
 
 /// A reference peer that has sent FIN reads nothing any more.
 #[test]
-fn hazard_04_d34_data_for_a_peer_that_finished_is_given_up() {
+fn hazard_04_34_data_for_a_peer_that_finished_is_given_up() {
     for isn in ISNS {
         let mut end = End::open(isn);
         end.write(b"answer");
@@ -189,7 +189,7 @@ fn hazard_04_d34_data_for_a_peer_that_finished_is_given_up() {
 }
 
 #[test]
-fn a_reset_ends_the_stream_if_it_can_be_genuine() {
+fn hazard_01_h13_a_reset_ends_the_stream_if_it_can_be_genuine() {
     for isn in ISNS {
         let mut end = End::open(isn);
         end.feed(seg(Flags::ACK, P1, isn.wrapping_add(1), 512), b"kept");

@@ -29,7 +29,7 @@ fn a_write_leaves_as_one_segment_and_a_long_one_in_full_ones() {
 }
 
 #[test]
-fn hazard_04_d33_small_writes_merge_and_nobody_waits_for_long() {
+fn hazard_04_33_small_writes_merge_and_nobody_waits_for_long() {
     for isn in ISNS {
         let s1 = isn.wrapping_add(1);
         let mut end = End::open(isn);
@@ -74,7 +74,7 @@ fn a_short_write_is_never_cut() {
 }
 
 #[test]
-fn hazard_04_d7_data_that_looks_like_a_report_is_cut() {
+fn hazard_04_7_data_that_looks_like_a_report_is_cut() {
     let mut looks = b"SACK\x01".to_vec();
     looks.extend([0; 20]);
     for isn in ISNS {
@@ -100,7 +100,7 @@ fn hazard_04_d7_data_that_looks_like_a_report_is_cut() {
 }
 
 #[test]
-fn hazard_04_d7_data_that_only_looks_like_a_report_is_delivered() {
+fn hazard_04_7_data_that_only_looks_like_a_report_is_delivered() {
     for isn in ISNS {
         let s1 = isn.wrapping_add(1);
         let mut end = End::open(isn);
@@ -145,7 +145,7 @@ fn boundaries_reach_the_reader() {
 }
 
 #[test]
-fn many_tiny_segments_share_chunks() {
+fn hazard_04_27_many_tiny_segments_share_chunks() {
     let mut end = End::open(0);
     for n in 0..10_000u32 {
         end.feed(seg(Flags::ACK, P1.wrapping_add(n), 1, 512), &[n as u8]);
@@ -215,7 +215,7 @@ fn an_old_byte_is_answered_at_once() {
 }
 
 #[test]
-fn a_segment_that_reaches_beyond_old_data_is_trimmed() {
+fn hazard_04_36_a_segment_that_reaches_beyond_old_data_is_trimmed() {
     for isn in ISNS {
         let ack = isn.wrapping_add(1);
         let data = pattern(0, 300);
@@ -233,7 +233,7 @@ fn a_segment_that_reaches_beyond_old_data_is_trimmed() {
 }
 
 #[test]
-fn hazard_04_d17_an_acknowledgment_of_unsent_data_is_refused() {
+fn hazard_04_17_an_acknowledgment_of_unsent_data_is_refused() {
     for isn in ISNS {
         let s1 = isn.wrapping_add(1);
         let mut end = End::open(isn);

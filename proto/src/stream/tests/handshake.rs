@@ -84,7 +84,7 @@ fn a_stale_syn_ack_is_reset_and_the_syn_repeated() {
 
 /// Data that overtakes, or outlives, the SYN|ACK of a reference acceptor is not lost: its ISN is always 0.
 #[test]
-fn hazard_04_d9_data_before_the_syn_ack_is_not_skipped() {
+fn hazard_04_9_data_before_the_syn_ack_is_not_skipped() {
     for isn in ISNS {
         let mut end = End::connect(isn);
         end.sends(Flags::SYN, isn, 0);
@@ -100,7 +100,7 @@ fn hazard_04_d9_data_before_the_syn_ack_is_not_skipped() {
 }
 
 #[test]
-fn hazard_04_d9_a_repeated_syn_gets_the_original_answer() {
+fn hazard_04_9_a_repeated_syn_gets_the_original_answer() {
     for isn in ISNS {
         let mut end = End::accept(isn);
         end.sends(Flags::SYN_ACK, isn, P1);
@@ -121,7 +121,7 @@ fn hazard_04_d9_a_repeated_syn_gets_the_original_answer() {
 
 /// A peer that restarted gets a new connection instead of the old one's stream.
 #[test]
-fn hazard_04_d10_a_restarted_peer_supersedes() {
+fn hazard_04_10_a_restarted_peer_supersedes() {
     for isn in ISNS {
         let mut end = End::accept(isn);
         end.sends(Flags::SYN_ACK, isn, P1);
@@ -168,7 +168,7 @@ fn a_dialer_answers_a_second_syn_ack() {
 }
 
 #[test]
-fn an_unproved_handshake_is_forgotten() {
+fn hazard_04_23_an_unproved_handshake_is_forgotten() {
     let mut end = End::accept(9);
     end.pass(Duration::from_secs(40));
     assert_eq!(end.stream.close_reason(), Some(CloseReason::TimedOut(Unanswered::Dial)));

@@ -22,7 +22,7 @@ fn ten_sent(isn: u32) -> (End, impl Fn(usize) -> u32) {
 }
 
 #[test]
-fn hazard_04_d6_reports_repair_every_hole_at_once() {
+fn hazard_04_6_reports_repair_every_hole_at_once() {
     for isn in ISNS {
         let (mut end, at) = ten_sent(isn);
         end.now = end.now + Duration::from_millis(20);
@@ -99,7 +99,7 @@ fn three_bare_duplicates_repair_too() {
 }
 
 #[test]
-fn hazard_04_d15_silence_is_answered_by_patience_not_by_reset() {
+fn hazard_04_15_silence_is_answered_by_patience_not_by_reset() {
     for isn in ISNS {
         let (mut end, at) = ten_sent(isn);
         end.now = end.now + Duration::from_millis(20);
@@ -115,7 +115,7 @@ fn hazard_04_d15_silence_is_answered_by_patience_not_by_reset() {
 }
 
 #[test]
-fn after_a_timeout_the_rest_follows_as_acknowledgments_come() {
+fn hazard_04_16_after_a_timeout_the_rest_follows_as_acknowledgments_come() {
     for isn in ISNS {
         let (mut end, at) = ten_sent(isn);
         let sent = end.pass(Duration::from_millis(1500));
@@ -160,7 +160,7 @@ fn a_duplicate_does_not_push_the_timer_away() {
 }
 
 #[test]
-fn hazard_04_d41_what_waited_behind_a_hole_is_no_round_trip() {
+fn hazard_04_41_what_waited_behind_a_hole_is_no_round_trip() {
     let (mut end, at) = ten_sent(0);
     end.now = end.now + Duration::from_millis(20);
     end.feed(seg(Flags::ACK, P1, at(1), 512), b"");
@@ -172,7 +172,7 @@ fn hazard_04_d41_what_waited_behind_a_hole_is_no_round_trip() {
 
 /// The receiver's side: report at once, and after the third report three bare duplicates, once per gap.
 #[test]
-fn a_gap_is_reported_so_that_every_release_repairs_it() {
+fn hazard_01_h8_a_gap_is_reported_so_that_every_release_repairs_it() {
     for isn in ISNS {
         let ack = isn.wrapping_add(1);
         let mut end = End::open(isn);

@@ -6,6 +6,7 @@ mod april;
 mod closing;
 mod data;
 mod handshake;
+mod hazards;
 mod hostile;
 mod link;
 mod loss;

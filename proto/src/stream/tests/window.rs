@@ -38,7 +38,7 @@ fn no_more_is_sent_than_the_smallest_reorder_buffer_holds() {
 }
 
 #[test]
-fn hazard_04_d26_a_closed_window_is_probed_with_an_old_byte() {
+fn hazard_04_26_a_closed_window_is_probed_with_an_old_byte() {
     for isn in ISNS {
         let s1 = isn.wrapping_add(1);
         let mut end = End::open(isn);
@@ -78,7 +78,7 @@ fn a_peer_with_a_closed_window_lives_as_long_as_it_answers() {
 
 /// An April keepalive is an acknowledgment with window 0.
 #[test]
-fn hazard_04_d25_a_keepalive_does_not_close_the_window() {
+fn hazard_04_25_a_keepalive_does_not_close_the_window() {
     let mut end = End::open(0);
     for _ in 0..5 {
         end.feed(seg(Flags::ACK, P1, 1, 0), b"");
@@ -90,7 +90,7 @@ fn hazard_04_d25_a_keepalive_does_not_close_the_window() {
 }
 
 #[test]
-fn hazard_04_d2_a_slow_reader_never_advertises_zero_to_an_unknown_peer() {
+fn hazard_04_2_a_slow_reader_never_advertises_zero_to_an_unknown_peer() {
     let config = Config { recv_buffer: 16 << 10, ..Config::DEFAULT };
     for isn in ISNS {
         let ack = isn.wrapping_add(1);

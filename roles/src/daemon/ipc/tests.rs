@@ -369,3 +369,30 @@ fn empty_and_unknown_messages() {
     world.raw(A, &frames::frame(&[0x06, 0, 0]));
     world.expect(A, &[Reply::error("unknown command: 0x44"), Reply::error("send: missing conn_id")]);
 }
+
+#[test]
+fn hazard_07_14_nothing_is_kept_of_closed_streams() {
+    let mut world = World::new();
+    for _ in 0..100 {
+        let (id, wire) = world.dial(A, 2);
+        world.say(A, &Request::Close { id });
+        world.over(wire, "closed");
+    }
+    assert!(world.server.clients[&A].streams.is_empty());
+    assert_eq!(world.server.streams.len(), 0);
+}
+
+/// The peer does not read; somebody else ends it.
+#[test]
+fn hazard_07_19_a_send_that_is_stuck_ends_with_its_stream() {
+    let mut world = World::new();
+    let (id, wire) = world.dial(A, 2);
+    world.wire(wire).window = 0;
+    world.say(A, &Request::Send { id, data: &vec![1; 300_000] });
+    assert!(world.seen[&A].paused);
+    world.over(wire, "connection reset by peer");
+    world.drain();
+    assert!(!world.seen[&A].paused);
+    world.say(A, &Request::Info);
+    assert!(world.server.poll_ask().is_some());
+}

@@ -238,7 +238,6 @@ fn hazard_07_20_a_webhook_that_does_not_answer_is_nobodys_business() {
 #[test]
 fn hazard_01_h15_a_broadcast_looks_all_members_up_at_once_and_stops_nobody() {
     let mut play = Play::running();
-    play.asked.clear();
     play.say(&Request::SendTo { to: SockAddr::new(Addr::broadcast(3), 9), data: b"all" });
     let members: Vec<Value> = (7..=30).map(|node| json!({"node_id": node})).collect();
     play.answer("list_nodes", &json!({"type": "list_nodes_ok", "nodes": members})).expect("the members");

@@ -412,7 +412,7 @@ impl<C: Crypto, R: Rng> Ctx<'_, C, R> {
         let Some(peer) = self.peer(slot) else { return };
         let sending = peer.exchange.is_some()
             || peer.tunnel.exchange_is_due(now)
-            || peer.relay_copy.is_some_and(|at| at <= now);
+            || peer.copy_due().is_some_and(|at| at <= now);
         // What is due now leaves with the next transmit, which asks again; a timer for it would only spin.
         let deadline = Self::peer_deadline(peer, now).filter(|at| *at > now || !sending);
         let _ = self.timers().set(peer_timer(slot), deadline);
@@ -425,7 +425,7 @@ impl<C: Crypto, R: Rng> Ctx<'_, C, R> {
         let alive = peer.path.last_received().is_some_and(|at| now.since(at) < KEEPALIVE_WHILE);
         let keepalive = peer.path.keepalive_due().filter(|_| alive && peer.tunnel.is_ready());
         let deadline = earliest(peer.tunnel.poll_timeout(), earliest(peer.path.poll_timeout(), keepalive));
-        earliest(deadline, peer.relay_copy.filter(|at| *at > now))
+        earliest(deadline, peer.copy_due().filter(|at| *at > now))
     }
 
     pub(super) fn peer_timeout(&mut self, slot: u32) {

@@ -28,6 +28,10 @@ use crate::{
 /// so that what it waits for besides, such as giving up, still happens.
 const TRANSMIT_WAIT: Duration = Duration::from_millis(100);
 
+/// How long after a punch command the key exchange goes to the punched address, should the tunnel not be up by then:
+/// the peer's packet has opened its NAT meanwhile, and a peer in the same local network has been found there.
+const PUNCHED_COPY_AFTER: Duration = Duration::from_millis(100);
+
 impl<C: Crypto, R: Rng> Ctx<'_, C, R> {
     pub(super) fn datagram(&mut self, from: SocketAddr, data: &mut [u8]) {
         let from = SocketAddr::new(from.ip().to_canonical(), from.port());
@@ -69,8 +73,7 @@ impl<C: Crypto, R: Rng> Ctx<'_, C, R> {
                     if let Some(peer) = self.peer(slot) {
                         peer.path.add_candidate(address);
                         if !peer.tunnel.is_ready() {
-                            // An attempt that runs may repeat itself only after seconds; this door is open now.
-                            peer.also_exchange_with(Route::Direct(address));
+                            peer.punched = Some((now + PUNCHED_COPY_AFTER, address));
                             peer.tunnel.renew(now);
                         }
                     }

@@ -116,6 +116,11 @@ impl<C: Crypto, R: Rng> Ctx<'_, C, R> {
             let frame = KeyAuthenticated::sign(self.identity, x25519, self.crypto);
             peer.exchange = Some(ExchangeOut { frame, routes });
         }
+        if let Some((_, address)) = peer.punched.take_if(|(at, _)| *at <= now)
+            && !peer.tunnel.is_ready()
+        {
+            peer.also_exchange_with(Route::Direct(address));
+        }
         if peer.relay_copy.is_some_and(|at| at <= now) {
             peer.relay_copy = None;
             if !peer.tunnel.is_ready() {

@@ -1,12 +1,14 @@
 //! What a node keeps of one peer: keys, path, and what it waits for.
 
+use core::net::SocketAddr;
+
 use heapless::Vec;
 
 use crate::{
     crypto::Crypto,
     node::admission::{Bucket, Verdict},
     path::{MAX_CANDIDATES, Path, Route},
-    time::{Duration, Instant},
+    time::{Duration, Instant, earliest},
     tunnel::Tunnel,
     wire::{frame::KeyAuthenticated, packet::Header},
 };
@@ -80,6 +82,8 @@ pub struct PeerSlot<C: Crypto> {
     pub(crate) attempts: u8,
     /// When the last exchange should also go through the relay, should the tunnel not be up by then.
     pub(crate) relay_copy: Option<Instant>,
+    /// When the last exchange should also go to an address the beacon told, should the tunnel not be up by then.
+    pub(crate) punched: Option<(Instant, SocketAddr)>,
     /// The route of the last verified exchange or authenticated frame: an answer goes there too.
     pub(crate) answer_route: Option<Route>,
     pub(crate) verdict: Verdict,
@@ -99,6 +103,11 @@ pub struct PeerSlot<C: Crypto> {
 }
 
 impl<C: Crypto> PeerSlot<C> {
+    /// When a copy of the last exchange is due.
+    pub(crate) fn copy_due(&self) -> Option<Instant> {
+        earliest(self.relay_copy, self.punched.map(|(at, _)| at))
+    }
+
     /// Sends the exchange that is under way to one more place.
     pub(crate) fn also_exchange_with(&mut self, route: Route) {
         let Some(frame) = self.last_exchange else { return };
@@ -123,6 +132,7 @@ impl<C: Crypto> PeerSlot<C> {
             last_exchange: None,
             attempts: 0,
             relay_copy: None,
+            punched: None,
             answer_route: None,
             verdict: Verdict::Unknown,
             parked_syn: None,

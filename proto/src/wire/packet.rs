@@ -213,10 +213,9 @@ impl Header {
             .u16(self.window)
             .finish();
         debug_assert_eq!(written, Ok(CHECKED_LEN));
-        let checksum = checksum(&checked, payload).to_be_bytes();
-        for (to, from) in head.iter_mut().zip(checked.into_iter().chain(checksum)) {
-            *to = from;
-        }
+        let (front, back) = head.split_first_chunk_mut::<CHECKED_LEN>().ok_or(EmitError::NoRoom { len })?;
+        back.copy_from_slice(&checksum(&checked, payload).to_be_bytes());
+        *front = checked;
         Ok(())
     }
 }

@@ -51,6 +51,18 @@ pub(crate) struct Owned {
 
 impl Owned {
     pub(crate) fn new(peers: usize, streams: usize, chunks: usize, chunk: usize) -> Self {
+        Self::with_queues(peers, streams, chunks, chunk, 256 * 1024, 64)
+    }
+
+    /// With so many bytes of waiting packets and of datagrams, and so many entries in each list.
+    pub(crate) fn with_queues(
+        peers: usize,
+        streams: usize,
+        chunks: usize,
+        chunk: usize,
+        queue: usize,
+        lists: usize,
+    ) -> Self {
         let ids = 2 * peers.max(streams);
         Owned {
             peers: (0..peers).map(|_| PeerSlot::new()).collect(),
@@ -63,14 +75,14 @@ impl Owned {
             timers: vec![TimerSlot::UNSET; ids],
             chunks: (0..chunks).map(|_| Chunk::NEW).collect(),
             bytes: vec![0; chunks * chunk],
-            packets: vec![0; 256 * 1024],
-            datagrams: vec![0; 256 * 1024],
-            listeners: vec![Listener::EMPTY; 64],
-            notices: vec![Notice::EMPTY; 64],
-            trusted: vec![Trusted::EMPTY; 64],
-            pending: vec![Pending::EMPTY; 64],
-            intents: vec![Intent::EMPTY; 64],
-            seen: vec![Seen::EMPTY; 256],
+            packets: vec![0; queue],
+            datagrams: vec![0; queue],
+            listeners: vec![Listener::EMPTY; lists],
+            notices: vec![Notice::EMPTY; lists],
+            trusted: vec![Trusted::EMPTY; lists],
+            pending: vec![Pending::EMPTY; lists],
+            intents: vec![Intent::EMPTY; lists],
+            seen: vec![Seen::EMPTY; 4 * lists],
         }
     }
 }

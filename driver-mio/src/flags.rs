@@ -73,7 +73,9 @@ fn parse<F: Flags>(args: impl IntoIterator<Item = OsString>) -> Result<F, ExitCo
     let named = flags.common().config.clone();
     let Some(path) = named.filter(|path| !path.is_empty()) else { return Ok(flags) };
     let failed = |words: String| {
-        eprintln!("load config: {words}");
+        eprintln!(
+            "load config: {words}\nhint: the file is one JSON object of flags and values; -help lists the flags"
+        );
         ExitCode::from(FAILED)
     };
     let text = fs::read_to_string(&path).map_err(|e| failed(format!("{path}: {e}")))?;
@@ -82,7 +84,7 @@ fn parse<F: Flags>(args: impl IntoIterator<Item = OsString>) -> Result<F, ExitCo
     let all: Vec<OsString> = from_file.into_iter().map(OsString::from).chain(args).collect();
     match try_read::<F>(&all) {
         Ok((flags, _)) => Ok(flags),
-        Err(e) => Err(failed(format!("{path}: {}", sentence(&e)))),
+        Err(e) => Err(failed(format!("{path}: {}", sentence(&e).trim_start_matches("error: ")))),
     }
 }
 

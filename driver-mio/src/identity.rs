@@ -21,9 +21,10 @@ use crate::store::{make_private_dir, replace};
 pub(crate) fn seed(path: Option<&Path>, rng: &mut impl Rng) -> Result<Ed25519Seed, String> {
     let Some(path) = path else { return Ok(draw(rng)) };
     match fs::read(path) {
-        Ok(bytes) => {
-            parse(&Zeroizing::new(bytes)).map_err(|words| format!("identity {}: {words}", path.display()))
-        }
+        Ok(bytes) => parse(&Zeroizing::new(bytes)).map_err(|words| {
+            let hint = "hint: put a copy back, or move the file away to start as another node";
+            format!("identity {}: {words}\n{hint}", path.display())
+        }),
         Err(e) if e.kind() == io::ErrorKind::NotFound => {
             let seed = draw(rng);
             make_private_dir(&directory(path)).map_err(|e| format!("identity {}: {e}", path.display()))?;

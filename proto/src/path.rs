@@ -457,6 +457,7 @@ mod tests {
         assert_eq!(path.route(true), Some(Route::Direct(address(1))));
     }
 
+    /// Proves TUN-18.
     #[test]
     fn hazard_02_d13_the_endpoint_follows_sealed_frames_not_key_exchanges() {
         let mut path = direct_path();

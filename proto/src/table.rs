@@ -293,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn hazard_01_h18_sequential_ids_do_not_cluster_under_any_of_many_secrets() {
+    fn hazard_01_h18_and_04_24_sequential_ids_do_not_cluster_under_any_of_many_secrets() {
         for seed in 0..200 {
             let mut state = IndexState::new(&mut SeededRng::new(seed));
             let mut words = vec![0; words_for(1000)];

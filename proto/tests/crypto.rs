@@ -13,6 +13,7 @@ fn array<const N: usize>(value: &Value, key: &str) -> [u8; N] {
     hex::decode(text).unwrap().try_into().unwrap()
 }
 
+/// Proves TUN-6.
 #[test]
 fn sessions_have_the_captured_keys() {
     let vectors: Value = serde_json::from_str(TUNNEL).unwrap();

@@ -29,7 +29,7 @@ fn closed(net: &Net, host: usize, id: StreamId) -> Option<CloseReason> {
 }
 
 #[test]
-fn hazard_01_h1_after_a_close_nothing_is_sent_and_nothing_stays() {
+fn hazard_01_h1_and_07_5_and_07_6_after_a_close_nothing_is_sent_and_nothing_stays() {
     let mut net = Net::new(1);
     let (a, b) = (public(&mut net), public(&mut net));
     net.record = true;
@@ -45,8 +45,9 @@ fn hazard_01_h1_after_a_close_nothing_is_sent_and_nothing_stays() {
     }
 }
 
+/// Proves PKT-6.
 #[test]
-fn hazard_01_h2_packets_for_another_node_are_dropped() {
+fn hazard_01_h2_and_04_19_packets_for_another_node_are_dropped() {
     let mut net = Net::new(2);
     let a = public(&mut net);
     net.hosts[a].node.listen(7).unwrap();
@@ -67,8 +68,9 @@ fn hazard_01_h2_packets_for_another_node_are_dropped() {
     assert_eq!(net.hosts[a].node.read_datagram(&mut [0; 100]), None);
 }
 
+/// Proves ADR-6.
 #[test]
-fn hazard_01_h3_a_node_is_dialled_by_any_of_its_addresses() {
+fn hazard_01_h3_and_04_29_and_07_17_a_node_is_dialled_by_any_of_its_addresses() {
     let mut net = Net::new(3);
     let (a, b) = (public(&mut net), public(&mut net));
     net.hosts[b].node.listen(1000).unwrap();
@@ -91,8 +93,9 @@ fn hazard_01_h3_a_node_is_dialled_by_any_of_its_addresses() {
     assert_eq!(answers.first().map(|(h, _)| (h.flags, h.src)), Some((Flags::SYN_ACK, to)));
 }
 
+/// Proves PKT-7 and PKT-9.
 #[test]
-fn hazard_01_h4_no_answer_is_answered() {
+fn hazard_01_h4_and_04_39_no_answer_is_answered() {
     let mut net = Net::new(4);
     let a = public(&mut net);
     let mut rogue = Rogue::new(&mut net);
@@ -120,8 +123,9 @@ fn hazard_01_h4_no_answer_is_answered() {
     assert_eq!((pong.seq, pong.ack, &payload[..]), (u32::MAX, 0, &b"hello"[..]));
 }
 
+/// Proves ADR-7.
 #[test]
-fn hazard_01_h6_source_ports_stay_in_the_dynamic_range() {
+fn hazard_01_h6_and_04_31_source_ports_stay_in_the_dynamic_range() {
     let mut net = Net::new(5);
     let (a, b) = (public(&mut net), public(&mut net));
     transfer(&mut net, a, b, b"x", 10 * SECOND);
@@ -181,6 +185,7 @@ fn hazard_01_h7_initial_numbers_are_not_to_be_guessed() {
     }
 }
 
+/// Proves STR-6 and PKT-11.
 #[test]
 fn hazard_01_h11_streams_need_no_fragments() {
     for relayed in [false, true] {
@@ -224,7 +229,7 @@ fn hazard_01_h12_data_for_a_stream_that_is_gone_is_reset() {
 
 /// The registry falls silent: whoever is known goes on, and a stranger costs one question.
 #[test]
-fn hazard_01_h17_a_silent_registry_stops_nobody_else() {
+fn hazard_01_h17_and_04_21_and_08_9_a_silent_registry_stops_nobody_else() {
     let mut net = Net::new(10);
     let a = public(&mut net);
     let b = net.add(|_| {});
@@ -250,7 +255,7 @@ fn hazard_01_h17_a_silent_registry_stops_nobody_else() {
 }
 
 #[test]
-fn hazard_04_3_a_stream_that_nobody_reads_stops_no_other() {
+fn hazard_04_3_and_02_d18_and_07_2_a_stream_that_nobody_reads_stops_no_other() {
     let mut net = Net::new(11);
     let (a, b) = (public(&mut net), public(&mut net));
     net.hosts[b].node.listen(2000).unwrap();
@@ -298,7 +303,7 @@ fn hazard_04_5_datagrams_that_nobody_reads_stop_no_stream() {
 }
 
 #[test]
-fn hazard_04_11_a_port_may_be_closed_while_a_request_for_it_waits() {
+fn hazard_04_11_and_07_3_a_port_may_be_closed_while_a_request_for_it_waits() {
     let mut net = Net::new(13);
     let b = net.add(|_| {});
     net.hosts[b].node.listen(2000).unwrap();

@@ -36,8 +36,9 @@ fn has_tunnel(net: &mut Net, host: usize, node: u32) -> bool {
     net.hosts[host].node.peers().any(|peer| peer.node == node && peer.encrypted)
 }
 
+/// Proves PKT-5.
 #[test]
-fn hazard_02_d4_the_inner_source_is_the_peer_of_the_tunnel() {
+fn hazard_02_d4_and_08_7_the_inner_source_is_the_peer_of_the_tunnel() {
     let mut net = Net::new(1);
     let (a, b) = (public(&mut net), public(&mut net));
     net.hosts[b].node.listen(7).unwrap();
@@ -59,7 +60,7 @@ fn hazard_02_d4_the_inner_source_is_the_peer_of_the_tunnel() {
 }
 
 #[test]
-fn hazard_02_d10_unknown_keys_are_asked_for_once_and_nobody_waits() {
+fn hazard_02_d10_and_08_10_unknown_keys_are_asked_for_once_and_nobody_waits() {
     let mut net = Net::new(2);
     let (a, b) = (public(&mut net), public(&mut net));
     transfer(&mut net, a, b, b"x", 10 * SECOND);
@@ -77,6 +78,7 @@ fn hazard_02_d10_unknown_keys_are_asked_for_once_and_nobody_waits() {
     assert!(questions.count() <= 5, "{:?}", net.asked);
 }
 
+/// Proves TUN-10.
 #[test]
 fn hazard_02_d11_no_key_is_installed_that_nobody_vouches_for() {
     let mut net = Net::new(3);
@@ -187,6 +189,25 @@ fn hazard_02_d19_a_tunnel_made_anew_after_a_revocation_opens_nothing() {
     assert!(!net.hosts[b].events.contains(&Event::Connected { stream: id }));
 }
 
+/// Proves TUN-4.
+#[test]
+fn frames_that_claim_to_be_from_us_are_dropped() {
+    let mut net = Net::new(8);
+    let a = net.add(|config| config.beacon = None);
+    let (own, own_seed) = (net.hosts[a].id, net.hosts[a].seed);
+    net.record = true;
+    let identity = Identity::new(own, Ed25519Seed::from_bytes(own_seed), &RustCrypto);
+    let mut exchange = [0; 136];
+    KeyAuthenticated::sign(&identity, [9; 32], &RustCrypto).emit(&mut exchange).unwrap();
+    for magic in [b"PILA", b"PILK", b"PILS"] {
+        exchange[..4].copy_from_slice(magic);
+        net.hosts[a].node.handle_datagram(net.now, STRANGER.parse().unwrap(), &mut exchange);
+        net.run_for(SECOND);
+    }
+    assert_eq!(net.hosts[a].node.peers().count(), 0);
+    assert_eq!(net.wire, []);
+}
+
 #[test]
 fn hazard_03_b1_the_address_is_asked_for_from_the_tunnel_socket() {
     let mut net = Net::new(10);
@@ -198,8 +219,9 @@ fn hazard_03_b1_the_address_is_asked_for_from_the_tunnel_socket() {
 }
 
 /// Both nodes are behind NATs whose ports the registry does not know; the beacon sees the right ones.
+/// Proves NAT-7.
 #[test]
-fn hazard_03_b4_the_address_of_a_punch_is_used_and_b5_soon() {
+fn hazard_03_b4_and_03_b5_the_address_of_a_punch_is_used_soon() {
     let mut net = Net::new(11);
     let (a, b) = (public(&mut net), public(&mut net));
     net.run_for(SECOND);
@@ -213,6 +235,7 @@ fn hazard_03_b4_the_address_of_a_punch_is_used_and_b5_soon() {
     assert!(!is_relayed(&mut net, a, b) && !is_relayed(&mut net, b, a));
 }
 
+/// Proves NAT-2.
 #[test]
 fn hazard_03_b7_only_the_beacon_makes_us_punch() {
     let mut net = Net::new(12);
@@ -225,6 +248,7 @@ fn hazard_03_b7_only_the_beacon_makes_us_punch() {
     assert!(net.wire.iter().all(|(_, to, _)| *to != target));
 }
 
+/// Proves NAT-5.
 #[test]
 fn hazard_03_b18_the_beacon_is_told_of_us_whatever_the_registry_does() {
     let mut net = Net::new(13);
@@ -259,6 +283,7 @@ fn hazard_03_b20_a_wrong_local_address_costs_no_time() {
     assert!(!is_relayed(&mut net, a, b));
 }
 
+/// Proves NAT-13.
 #[test]
 fn hazard_03_b21_a_peer_that_moved_while_it_was_silent_is_looked_up_again() {
     let mut net = Net::new(15);

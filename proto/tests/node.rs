@@ -85,6 +85,7 @@ fn after_a_restart_of_either_side_the_next_message_arrives_within_two_seconds() 
     }
 }
 
+/// Proves NAT-11 and NAT-12.
 #[test]
 fn hazard_04_30_a_cut_direct_path_is_replaced_by_the_relay_and_taken_again_without_flapping() {
     let mut net = Net::new(3);
@@ -118,6 +119,7 @@ fn hazard_04_30_a_cut_direct_path_is_replaced_by_the_relay_and_taken_again_witho
     }
 }
 
+/// Proves NAT-10.
 #[test]
 fn a_path_cut_in_one_direction_only_is_left_by_both_sides() {
     for (from, to) in [(0, 1), (1, 0)] {
@@ -134,6 +136,7 @@ fn a_path_cut_in_one_direction_only_is_left_by_both_sides() {
     }
 }
 
+/// Proves NAT-9.
 #[test]
 fn nodes_that_cannot_reach_each_other_directly_meet_at_the_relay() {
     let mut net = Net::new(5);
@@ -165,8 +168,9 @@ fn an_unknown_node_is_unreachable_at_once() {
     assert!(net.hosts[a].events.contains(&Event::Unreachable { stream: id }));
 }
 
+/// Proves STR-3 and TRU-15.
 #[test]
-fn hazard_01_h16_a_closed_port_is_refused_and_a_private_node_is_silent() {
+fn hazard_01_h16_and_04_20_and_08_8_a_closed_port_is_refused_and_a_private_node_is_silent() {
     let mut net = Net::new(9);
     let (a, b) = (public(&mut net), public(&mut net));
     let private = net.add(|_| {});
@@ -195,6 +199,7 @@ fn a_private_node_asks_before_it_lets_somebody_in() {
     assert!(took < SECOND, "the request waits for the answer, it is not lost: {took:?}");
 }
 
+/// Proves PKT-8.
 #[test]
 fn two_idle_nodes_send_only_keepalives() {
     let mut net = Net::new(11);
@@ -211,6 +216,7 @@ fn two_idle_nodes_send_only_keepalives() {
     assert_eq!(net.hosts[a].node.streams().count(), 0, "nothing is left of the stream");
 }
 
+/// Proves PKT-10 and TUN-15.
 #[test]
 fn datagrams_wait_for_keys_and_keep_their_order() {
     let mut net = Net::new(12);
@@ -229,6 +235,7 @@ fn datagrams_wait_for_keys_and_keep_their_order() {
     assert_eq!(got, (0..20).collect::<Vec<u8>>());
 }
 
+/// Proves TUN-13.
 #[test]
 fn hazard_02_d15_an_unreachable_node_costs_few_exchanges() {
     let mut net = Net::new(13);
@@ -252,8 +259,9 @@ fn hazard_02_d15_an_unreachable_node_costs_few_exchanges() {
     assert!(exchanges <= 8, "{exchanges}");
 }
 
+/// Proves TUN-3.
 #[test]
-fn hazard_02_d2_plaintext_is_dropped_while_encryption_is_on() {
+fn hazard_02_d2_and_01_h14_plaintext_is_dropped_while_encryption_is_on() {
     let mut net = Net::new(14);
     let a = public(&mut net);
     net.hosts[a].node.listen(7).unwrap();

@@ -463,6 +463,7 @@ fn a_storm_is_survived() {
     }
 }
 
+/// Proves TUN-12.
 #[test]
 fn hazard_02_d8_a_restart_is_noticed() {
     for seed in 0..20 {
@@ -570,6 +571,7 @@ fn a_slow_path_does_not_make_an_endless_exchange() {
 }
 
 /// Old keys of the peer, sent again by anybody, take nothing away from a tunnel that works.
+/// Proves TUN-14.
 #[test]
 fn hazard_02_d5_a_repeated_pila_breaks_nothing() {
     let mut world = World::ours(6);
@@ -612,6 +614,7 @@ fn hazard_02_d3_forged_and_repeated_frames_break_nothing() {
 
 /// Where a release is involved: who talks, and how long its silence may take to be noticed. April drops in silence
 /// what it has no key for, so if only we talk, only our patience notices.
+/// Proves TUN-11.
 #[test]
 fn releases_are_understood_from_a_cold_start() {
     for release in [Release::April, Release::Later] {

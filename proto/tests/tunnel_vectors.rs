@@ -229,6 +229,7 @@ fn sealed_frames_are_received_as_captured() {
 }
 
 /// The window against the captured sequences. It differs from the reference's in three ways, all on purpose.
+/// Proves TUN-16.
 #[test]
 fn hazard_02_d3_forged_frames_do_not_move_the_window() {
     for sequence in list(&load(), "replay_sequences") {
@@ -258,6 +259,7 @@ fn hazard_02_d3_forged_frames_do_not_move_the_window() {
     }
 }
 
+/// Proves TUN-1 and TUN-2.
 #[test]
 fn datagrams_are_told_apart() {
     let parse = |datagram: &str| {

@@ -52,6 +52,7 @@ fn reason(error: AddrError) -> &'static str {
     }
 }
 
+/// Proves ADR-1.
 #[test]
 fn addresses_in_binary() {
     for vector in list(&load(WIRE), "addresses_binary") {
@@ -62,6 +63,7 @@ fn addresses_in_binary() {
     }
 }
 
+/// Proves ADR-2, ADR-3 and ADR-5.
 #[test]
 fn addresses_in_text() {
     let vectors = load(WIRE);
@@ -79,6 +81,7 @@ fn addresses_in_text() {
     }
 }
 
+/// Proves ADR-4.
 #[test]
 fn socket_addresses_in_text() {
     let vectors = load(WIRE);
@@ -115,6 +118,7 @@ fn emit(header: &Header, payload: &[u8]) -> Vec<u8> {
     packet
 }
 
+/// Proves PKT-1, PKT-2 and PKT-3.
 #[test]
 fn packets() {
     let vectors = load(WIRE);
@@ -146,6 +150,7 @@ fn packets() {
     }
 }
 
+/// Proves PKT-4.
 #[test]
 fn malformed_packets() {
     let vectors = load(WIRE);
@@ -250,6 +255,7 @@ fn beacon_round_trip(message: &[u8]) {
     assert_eq!(hex::encode(&out[..len]), hex::encode(message));
 }
 
+/// Proves NAT-1.
 #[test]
 fn beacon_messages() {
     let vectors = load(BEACON);

@@ -109,6 +109,21 @@ fn two_daemons_in_one_local_network_meet_there_at_once() {
     assert_eq!(info["peer_list"][0]["endpoint"], "192.168.1.5:4002");
 }
 
+/// Everything is said before anything is read.
+#[test]
+fn hazard_04_4_megabytes_come_back_from_the_echo() {
+    let mut world = World::new();
+    let (a, b) = (world.daemon(1, public), world.daemon(2, public));
+    let program = world.program_at(a);
+    world.ready(b);
+    let id = world.dial(program, at(2, port::ECHO), SECOND).unwrap();
+    let data: Vec<u8> = (0..=250).cycle().take(9_000_000).collect();
+    for part in data.chunks(500_000) {
+        world.say(program, &Request::Send { id, data: part });
+    }
+    assert!(world.receive(program, id, data.len()) == data);
+}
+
 #[test]
 fn bulk_data_passes_between_programs_and_ends_cleanly() {
     let mut world = World::new();

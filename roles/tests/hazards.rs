@@ -183,6 +183,7 @@ impl Play {
 }
 
 /// The local socket is bound to another port than the NAT shows.
+/// Proves NAT-6.
 #[test]
 fn hazard_03_b2_the_port_that_the_beacon_sees_is_registered() {
     let mut play = Play::new();
@@ -235,6 +236,7 @@ fn hazard_07_20_a_webhook_that_does_not_answer_is_nobodys_business() {
 }
 
 /// Nobody knows where the members are, and the registry takes its time.
+/// Proves ADR-8.
 #[test]
 fn hazard_01_h15_a_broadcast_looks_all_members_up_at_once_and_stops_nobody() {
     let mut play = Play::running();

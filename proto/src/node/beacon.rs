@@ -183,6 +183,7 @@ mod tests {
         assert_eq!(client.on_observed(Instant::ORIGIN, us(2)), Some(us(2)));
     }
 
+    /// Proves NAT-8.
     #[test]
     fn a_punch_command_is_answered_by_three_frames_and_names_the_peer_we_asked_for() {
         let mut client = BeaconClient::new(Some(beacon()));

@@ -181,6 +181,7 @@ mod tests {
         }
     }
 
+    /// Proves TUN-17.
     #[test]
     fn window_at_its_edges() {
         agree([0, 0, 1, 0]);

@@ -54,6 +54,7 @@ fn sealing(tunnel: &mut Tunnel<RustCrypto>) -> &mut Session<crate::crypto::Aes25
     find(&mut tunnel.sessions, tunnel.sealing).unwrap()
 }
 
+/// Proves TUN-8.
 #[test]
 fn hazard_02_d9_a_key_is_replaced_before_it_is_spent() {
     for (packets, bytes) in [(REKEY_AFTER_PACKETS - 2, 0), (0, REKEY_AFTER_BYTES - 5)] {
@@ -88,6 +89,7 @@ fn a_spent_key_seals_nothing() {
 }
 
 /// An attacker repeats the peer's exchange as often as he likes, between all that is sent.
+/// Proves TUN-7.
 #[test]
 fn hazard_02_d6_a_repeated_exchange_never_repeats_a_nonce() {
     let mut rng = SeededRng::new(1);

@@ -40,6 +40,7 @@ const BELIEVED_BY_THE_REFERENCE: [(&str, Option<&str>); 3] = [
     ("21 unknown", Some("p2")),
 ];
 
+/// Proves NAT-3.
 #[test]
 fn the_captured_scenarios_send_the_captured_datagrams() {
     let vectors: Value = serde_json::from_str(include_str!("../../../spec/vectors/beacon.json")).unwrap();
@@ -175,6 +176,7 @@ fn a_private_node_is_not_punched_for_whom_it_does_not_trust() {
     assert_eq!(host.datagram(addr("192.0.2.2:4000"), &punch(2, 1)).len(), 2);
 }
 
+/// Proves NAT-4.
 #[test]
 fn hazard_03_b14_nodes_expire_and_one_source_cannot_fill_the_table() {
     let mut host = host(BeaconConfig { max_nodes: 6, max_nodes_per_source: 3, ..BeaconConfig::default() });

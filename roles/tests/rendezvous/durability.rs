@@ -48,6 +48,7 @@ fn two_nodes() -> (Host, ConnId) {
     (host, conn)
 }
 
+/// Proves REG-4.
 #[test]
 fn no_answer_before_the_change_is_durable() {
     for change in changes() {

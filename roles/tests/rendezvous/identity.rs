@@ -65,6 +65,7 @@ fn a_signed_registration_moves_at_once_and_ends_unsigned_ones() {
     assert_eq!(net.ask(1, signed_register(9))["node_id"], 1);
 }
 
+/// Proves REG-7.
 #[test]
 fn a_signature_that_is_there_must_be_right() {
     let mut host = Host::new(Config::default());
@@ -77,6 +78,7 @@ fn a_signature_that_is_there_must_be_right() {
     assert_eq!(host.ask(conn, signed_register(1))["node_id"], 1);
 }
 
+/// Proves REG-5 and REG-6.
 #[test]
 fn registrations_captured_from_every_release_are_accepted() {
     let vectors: Value = serde_json::from_str(include_str!("../../../spec/vectors/versions.json")).unwrap();
@@ -91,6 +93,7 @@ fn registrations_captured_from_every_release_are_accepted() {
     }
 }
 
+/// Proves REG-8.
 #[test]
 fn hazard_05_2_and_3_an_email_is_no_password_and_every_key_is_its_own_node() {
     let mut host = Host::new(Config::default());
@@ -106,6 +109,7 @@ fn hazard_05_2_and_3_an_email_is_no_password_and_every_key_is_its_own_node() {
     }
 }
 
+/// Proves REG-11.
 #[test]
 fn hazard_05_8_a_private_name_is_found_by_who_signed_for_a_trusted_node() {
     let mut net = Net::new(3);
@@ -130,6 +134,7 @@ fn hazard_05_8_a_private_name_is_found_by_who_signed_for_a_trusted_node() {
     assert_eq!(net.ask(2, find(json!({})))["node_id"], 2);
 }
 
+/// Proves REG-10.
 #[test]
 fn hazard_05_6_punch_asks_for_the_permission_of_resolve() {
     let mut net = Net::new(2);
@@ -172,7 +177,7 @@ fn hazard_05_13_one_key_is_one_node_however_it_is_written() {
 }
 
 #[test]
-fn hazard_05_15_only_the_administrator_lists_beacons() {
+fn hazard_05_15_and_03_b16_only_the_administrator_lists_beacons() {
     let mut net = Net::new(1);
     let beacon = json!({"type": "beacon_register", "beacon_id": 7, "addr": "192.0.2.7:9001"});
     assert_eq!(net.ask(1, beacon.clone())["error"], "invalid admin token");
@@ -185,6 +190,7 @@ fn hazard_05_15_only_the_administrator_lists_beacons() {
     assert_eq!(list(&mut net), json!([]));
 }
 
+/// Proves REG-9.
 #[test]
 fn hazard_05_31_an_outage_costs_no_name_tags_or_visibility() {
     let mut net = Net::new(1);

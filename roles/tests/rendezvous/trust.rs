@@ -73,6 +73,7 @@ fn after_a_registry_without_memory_both_report_again() {
     assert!(net.trusted(2, 1));
 }
 
+/// Proves REG-12.
 #[test]
 fn hazard_08_1_and_05_7_one_side_alone_makes_no_trust() {
     let mut net = Net::new(3);
@@ -110,6 +111,7 @@ fn a_refused_resolve_is_no_contact() {
     assert!(!net.trusted(1, 2));
 }
 
+/// Proves REG-13.
 #[test]
 fn a_rejection_is_told_and_takes_the_request_back() {
     let mut net = Net::new(2);
@@ -164,6 +166,7 @@ fn hazard_08_14_a_justification_is_at_most_1024_bytes() {
     assert_eq!(net.request(1, 2, &"x".repeat(1024))["status"], "delivered");
 }
 
+/// Proves REG-14.
 #[test]
 fn hazard_05_30_inboxes_are_bounded() {
     let mut net = Net::new(102);

@@ -213,6 +213,7 @@ impl Replay {
     }
 }
 
+/// Proves REG-3.
 #[test]
 fn the_captured_pairs_get_the_captured_answers() {
     let vectors = vectors();
@@ -229,6 +230,7 @@ fn the_captured_pairs_get_the_captured_answers() {
     assert_eq!(replayed.len(), 164);
 }
 
+/// Proves REG-1 and REG-2.
 #[test]
 fn the_captured_framing_cases_get_the_captured_bytes() {
     for case in vectors()["framing"].as_array().unwrap() {
@@ -262,6 +264,7 @@ fn refused_at(host: &mut Host, conn: ConnId, times: usize, request: &Value) -> O
     })
 }
 
+/// Proves REG-15.
 #[test]
 fn the_captured_rate_limits_hold() {
     let vectors = vectors();

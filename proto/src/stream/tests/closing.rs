@@ -6,6 +6,7 @@ use crate::stream::{CloseReason, State, Unanswered};
 const P1: u32 = PEER_ISN.wrapping_add(1);
 const FIN: Flags = Flags::FIN;
 
+/// Proves STR-15.
 #[test]
 fn hazard_04_8_the_fin_waits_until_all_data_is_acknowledged() {
     for isn in ISNS {
@@ -35,6 +36,7 @@ fn hazard_04_8_the_fin_waits_until_all_data_is_acknowledged() {
     }
 }
 
+/// Proves STR-17.
 #[test]
 fn hazard_04_1_a_fin_ack_is_never_answered_and_does_not_restart_the_clock() {
     for isn in ISNS {
@@ -125,6 +127,7 @@ fn simultaneous_close() {
     }
 }
 
+/// Proves STR-16.
 #[test]
 fn hazard_04_8_a_fin_ahead_of_its_data_waits() {
     for isn in ISNS {
@@ -188,6 +191,7 @@ fn hazard_04_34_data_for_a_peer_that_finished_is_given_up() {
     }
 }
 
+/// Proves STR-18.
 #[test]
 fn hazard_01_h13_a_reset_ends_the_stream_if_it_can_be_genuine() {
     for isn in ISNS {
@@ -227,6 +231,7 @@ fn we_reset() {
     }
 }
 
+/// Proves STR-1.
 #[test]
 fn flags_without_meaning_are_ignored() {
     let mut end = End::open(0);

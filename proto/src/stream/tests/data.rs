@@ -214,6 +214,7 @@ fn an_old_byte_is_answered_at_once() {
     }
 }
 
+/// Proves STR-7.
 #[test]
 fn hazard_04_36_a_segment_that_reaches_beyond_old_data_is_trimmed() {
     for isn in ISNS {
@@ -232,6 +233,7 @@ fn hazard_04_36_a_segment_that_reaches_beyond_old_data_is_trimmed() {
     }
 }
 
+/// Proves STR-11.
 #[test]
 fn hazard_04_17_an_acknowledgment_of_unsent_data_is_refused() {
     for isn in ISNS {

@@ -5,6 +5,7 @@ use crate::stream::{CloseReason, State, Unanswered};
 
 const P1: u32 = PEER_ISN.wrapping_add(1);
 
+/// Proves STR-2.
 #[test]
 fn a_dialer_connects() {
     for isn in ISNS {
@@ -37,6 +38,7 @@ fn an_acceptor_is_connected_only_by_proof() {
     }
 }
 
+/// Proves STR-5.
 #[test]
 fn a_syn_is_repeated_with_growing_waits_and_given_up() {
     for isn in ISNS {
@@ -62,6 +64,7 @@ fn refused() {
     end.quiet();
 }
 
+/// Proves STR-4.
 #[test]
 fn a_stale_syn_ack_is_reset_and_the_syn_repeated() {
     for isn in ISNS {

@@ -21,6 +21,7 @@ fn ten_sent(isn: u32) -> (End, impl Fn(usize) -> u32) {
     (end, move |k| isn.wrapping_add(1).wrapping_add((k * MSS) as u32))
 }
 
+/// Proves STR-13.
 #[test]
 fn hazard_04_6_reports_repair_every_hole_at_once() {
     for isn in ISNS {
@@ -237,6 +238,7 @@ fn data_does_not_swallow_a_report() {
 }
 
 /// A burst is no larger than what the smallest receiver's socket holds, unless acknowledgments clock it.
+/// Proves STR-14.
 #[test]
 fn bursts_are_short() {
     let mut end = End::open(0);

@@ -5,6 +5,7 @@ use crate::stream::{CloseReason, State, Unanswered};
 
 const P1: u32 = PEER_ISN.wrapping_add(1);
 
+/// Proves STR-8.
 #[test]
 fn the_window_counts_segments() {
     for isn in ISNS {
@@ -37,6 +38,7 @@ fn no_more_is_sent_than_the_smallest_reorder_buffer_holds() {
     }
 }
 
+/// Proves STR-10.
 #[test]
 fn hazard_04_26_a_closed_window_is_probed_with_an_old_byte() {
     for isn in ISNS {
@@ -89,6 +91,7 @@ fn hazard_04_25_a_keepalive_does_not_close_the_window() {
     assert_eq!((stats.cong_win, stats.counters.fast_retx), (10 * MSS as u32, 0));
 }
 
+/// Proves STR-9.
 #[test]
 fn hazard_04_2_a_slow_reader_never_advertises_zero_to_an_unknown_peer() {
     let config = Config { recv_buffer: 16 << 10, ..Config::DEFAULT };
@@ -152,6 +155,7 @@ fn a_modern_peer_is_told_of_a_closed_window() {
     assert!(end.sends(Flags::ACK, 1, end.stream.receiver.next.get()) >= 50);
 }
 
+/// Proves STR-19.
 #[test]
 fn idle_peers_exchange_keepalives_and_nothing_else() {
     for isn in ISNS {

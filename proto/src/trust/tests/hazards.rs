@@ -24,6 +24,7 @@ fn hazard_08_1_a_relayed_approval_that_nobody_asked_for_makes_no_trust() {
     );
 }
 
+/// Proves TRU-8.
 #[test]
 fn hazard_08_2_an_unsolicited_accept_is_only_a_request() {
     let mut a = Agent::new(1);
@@ -66,6 +67,7 @@ fn hazard_08_4_a_key_of_the_wrong_length_is_refused() {
     assert_eq!(a.hear_with(4242, None, text.as_bytes()), Err(Refused::UnknownKey));
 }
 
+/// Proves TRU-10.
 #[test]
 fn hazard_08_5_the_revocation_is_delivered_before_the_tunnel_is_dropped() {
     let mut a = Agent::new(1);
@@ -126,6 +128,7 @@ fn hazard_08_5_asking_again_after_a_revocation_starts_with_a_new_tunnel() {
     assert!(a.trusts(2));
 }
 
+/// Proves TRU-12.
 #[test]
 fn hazard_08_6_a_revocation_is_not_undone_by_messages_left_behind() {
     let mut a = Agent::with(1, TrustState::new(true));
@@ -149,6 +152,7 @@ fn hazard_08_6_a_revocation_is_not_undone_by_messages_left_behind() {
     assert!(a.trusts(2));
 }
 
+/// Proves TRU-11.
 #[test]
 fn hazard_08_13_trust_does_not_pass_to_another_key_under_the_same_id() {
     let old = Some([9; 32]);
@@ -189,6 +193,7 @@ fn hazard_08_13_the_gate_compares_keys() {
     assert!(!state.trusts(trusted, 0, None), "unused slots are nobody");
 }
 
+/// Proves TRU-4.
 #[test]
 fn hazard_08_14_a_message_fits_one_segment_and_a_long_text_is_clipped() {
     let mut a = Agent::new(1);
@@ -263,6 +268,7 @@ fn hazard_08_16_answering_a_request_that_does_not_exist_is_an_error() {
     assert_eq!(a.drain(), []);
 }
 
+/// Proves TRU-16.
 #[test]
 fn hazard_08_17_strangers_do_not_decide_how_often_we_write() {
     let mut a = Agent::new(1);
@@ -277,6 +283,7 @@ fn hazard_08_17_strangers_do_not_decide_how_often_we_write() {
     assert_eq!(writes, 1);
 }
 
+/// Proves TRU-17.
 #[test]
 fn hazard_08_18_relayed_messages_are_told_to_the_operator() {
     let mut a = Agent::new(1);
@@ -305,6 +312,7 @@ fn hazard_08_19_trust_that_rests_on_a_network_ends_with_it() {
     assert!(!a.trust().network_left(0).unwrap(), "network 0 is everybody's");
 }
 
+/// Proves TRU-13.
 #[test]
 fn hazard_08_20_a_request_goes_both_ways_at_once() {
     let mut a = Agent::new(1);

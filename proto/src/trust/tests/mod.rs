@@ -154,6 +154,7 @@ fn event(event: TrustEvent) -> Action {
     Action::Event(event)
 }
 
+/// Proves TRU-1.
 #[test]
 fn a_request_is_approved_and_both_sides_trust_each_other() {
     let (mut a, mut b) = (Agent::new(1), Agent::new(2));
@@ -184,6 +185,7 @@ fn a_request_is_approved_and_both_sides_trust_each_other() {
     assert_eq!(a.trust().intents(), []);
 }
 
+/// Proves TRU-7.
 #[test]
 fn both_sides_asking_is_enough_whichever_message_comes_first() {
     let mut a = Agent::new(1);
@@ -222,6 +224,7 @@ fn a_relayed_no_to_an_earlier_question_does_not_answer_the_next_one() {
     assert!(a.trusts(2));
 }
 
+/// Proves TRU-9.
 #[test]
 fn a_rejection_carries_its_reason_and_closes_the_request() {
     let (mut a, mut b) = (Agent::new(1), Agent::new(2));

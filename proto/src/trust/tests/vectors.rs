@@ -6,6 +6,7 @@ use super::*;
 
 const VECTORS: &str = include_str!("../../../../spec/vectors/trust.json");
 
+/// Proves TRU-6.
 #[test]
 fn vectors_of_messages_have_their_results() {
     let vectors: Value = serde_json::from_str(VECTORS).unwrap();
@@ -109,6 +110,7 @@ fn expected(vector: &Value) -> &str {
     }
 }
 
+/// Proves TRU-3.
 #[test]
 fn vectors_of_captured_messages_are_written_byte_for_byte() {
     let vectors: Value = serde_json::from_str(VECTORS).unwrap();
@@ -121,6 +123,7 @@ fn vectors_of_captured_messages_are_written_byte_for_byte() {
     }
 }
 
+/// Proves TRU-14.
 #[test]
 fn vectors_of_signatures_agree() {
     let vectors: Value = serde_json::from_str(VECTORS).unwrap();

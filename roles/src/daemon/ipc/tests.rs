@@ -205,7 +205,7 @@ fn answers_of_one_kind_keep_the_order_of_the_requests() {
 }
 
 #[test]
-fn hazard_07_8_streams_belong_to_their_client_except_for_closing() {
+fn hazard_07_8_and_04_40_streams_belong_to_their_client_except_for_closing() {
     let mut world = World::new();
     let (id, wire) = world.dial(A, 2);
     world.say(B, &Request::Send { id, data: b"evil" });

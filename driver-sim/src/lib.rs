@@ -1,0 +1,55 @@
+//! Whole Pilot networks from one seed: agents, a rendezvous, NATs and faults on one thread, reproducible to the byte.
+//!
+//! The simulator is a driver like any other: it runs every [`Role`](pilot_roles::Role) unchanged and takes no protocol
+//! decision. Time is an event queue without ticks, chance is one seed, and judges watch every run.
+//!
+//! ```
+//! use pilot_sim::{LinkConfig, Push, Script, Serve, World};
+//! use pilot_proto::{Instant, time::Duration};
+//!
+//! let mut world = World::new(1, LinkConfig { loss_ppm: 20_000, ..LinkConfig::default() });
+//! let rendezvous = world.add_default_rendezvous();
+//! let (a, b) = (world.add_public_daemon(rendezvous), world.add_public_daemon(rendezvous));
+//! let transfer = world.ledger.add_transfer(100_000);
+//! world.add_program(b, Some(Box::new(Serve::default())));
+//! world.add_program(a, Some(Box::new(Push::new(transfer, b.index(), Instant::ORIGIN))));
+//! assert!(world.run(Duration::from_secs(60), |world| world.pending().is_empty()), "{:?}", world.breach());
+//! ```
+
+mod check;
+mod clock;
+mod crypto;
+mod dice;
+mod disk;
+mod grid;
+mod host;
+mod ledger;
+mod link;
+mod nat;
+mod net;
+mod people;
+mod pipe;
+mod program;
+mod queue;
+mod scenario;
+mod swarm;
+mod trace;
+mod workload;
+mod world;
+
+pub use check::Breach;
+pub use crypto::NullCrypto;
+pub use dice::{Dice, MILLION};
+pub use disk::Disk;
+pub use grid::{Grid, Kind, Meeting, kinds, meet, nat_grid};
+pub use host::{Birth, HostSpec};
+pub use ledger::{Ledger, Transfer, content};
+pub use link::LinkConfig;
+pub use nat::{Dependence, NatConfig};
+pub use net::{HostId, RealmId};
+pub use people::{BEACON_PORT, CryptoChoice, default_rendezvous};
+pub use program::{Io, ProgramId, Script, What};
+pub use scenario::{Agent, Fault, NoSuchHost, RenameSpec, Report, Scenario, TransferSpec, TrustSpec, Verb};
+pub use swarm::{Outcome, draw, shrink, swarm};
+pub use workload::{Befriend, Push, Rename, Serve};
+pub use world::{Counters, World};

@@ -1,0 +1,185 @@
+//! One direction of a path between two hosts: delay, jitter, loss (single and in bursts), duplication, reordering,
+//! corruption, a rate with a finite queue, and an MTU that swallows what is larger.
+//!
+//! A link is a machine like what it connects: a datagram goes in, arrival times come out.
+
+use pilot_proto::{Instant, time::Duration};
+use serde::{Deserialize, Serialize};
+
+use crate::dice::Dice;
+
+/// What a link does to datagrams. Times in microseconds, probabilities in parts per million, sizes in bytes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LinkConfig {
+    /// Time of flight.
+    pub delay_us: u64,
+    /// Up to this much more, drawn for each datagram; the order is kept.
+    pub jitter_us: u64,
+    /// Loss of single datagrams.
+    pub loss_ppm: u32,
+    /// Gilbert–Elliott: probability to enter the bad state, at each datagram.
+    pub burst_enter_ppm: u32,
+    /// Probability to leave the bad state, at each datagram.
+    pub burst_leave_ppm: u32,
+    /// Loss in the bad state.
+    pub burst_loss_ppm: u32,
+    /// Arrives twice.
+    pub duplicate_ppm: u32,
+    /// Arrives late, behind others.
+    pub reorder_ppm: u32,
+    /// How late at most.
+    pub reorder_us: u64,
+    /// One bit is flipped.
+    pub corrupt_ppm: u32,
+    /// Bytes per second; 0 is unlimited.
+    pub rate: u64,
+    /// Bytes that may wait for their turn when the rate is limited; what comes then is lost.
+    pub queue: u64,
+    /// Largest datagram that passes, in bytes of UDP payload; larger ones vanish. 0 is unlimited.
+    pub mtu: usize,
+}
+
+impl Default for LinkConfig {
+    fn default() -> Self {
+        LinkConfig {
+            delay_us: 10_000,
+            jitter_us: 0,
+            loss_ppm: 0,
+            burst_enter_ppm: 0,
+            burst_leave_ppm: 100_000,
+            burst_loss_ppm: 500_000,
+            duplicate_ppm: 0,
+            reorder_ppm: 0,
+            reorder_us: 20_000,
+            corrupt_ppm: 0,
+            rate: 0,
+            queue: 256 * 1024,
+            mtu: 0,
+        }
+    }
+}
+
+/// One direction between two hosts.
+#[derive(Debug)]
+pub(crate) struct Link {
+    config: LinkConfig,
+    dice: Dice,
+    bad: bool,
+    /// When the last byte accepted so far has left.
+    free_at: Instant,
+    /// Nothing in order arrives before this.
+    last_arrival: Instant,
+}
+
+impl Link {
+    pub(crate) fn new(config: LinkConfig, dice: Dice) -> Self {
+        Link { config, dice, bad: false, free_at: Instant::ORIGIN, last_arrival: Instant::ORIGIN }
+    }
+
+    /// Takes a datagram; when it arrives, if it does, and when its twin does.
+    pub(crate) fn send(&mut self, now: Instant, data: &mut [u8]) -> [Option<Instant>; 2] {
+        let c = &self.config;
+        let switch = if self.bad { c.burst_leave_ppm } else { c.burst_enter_ppm };
+        if self.dice.chance(switch) {
+            self.bad = !self.bad;
+        }
+        let too_large = c.mtu > 0 && data.len() > c.mtu;
+        let burst = self.bad && self.dice.chance(c.burst_loss_ppm);
+        if self.dice.chance(c.loss_ppm) || burst || too_large {
+            return [None, None];
+        }
+        let mut left = now;
+        if c.rate > 0 {
+            let start = self.free_at.max(now);
+            let waiting = start.since(now).as_micros() as u64 * c.rate / 1_000_000;
+            if waiting > c.queue {
+                return [None, None];
+            }
+            left = start + Duration::from_micros(data.len() as u64 * 1_000_000 / c.rate);
+            self.free_at = left;
+        }
+        if self.dice.chance(c.corrupt_ppm) && !data.is_empty() {
+            let bit = self.dice.below(8 * data.len() as u64);
+            data[(bit / 8) as usize] ^= 1 << (bit % 8);
+        }
+        let flight = c.delay_us + if c.jitter_us > 0 { self.dice.below(c.jitter_us + 1) } else { 0 };
+        let mut at = left + Duration::from_micros(flight);
+        if self.dice.chance(c.reorder_ppm) {
+            at = at + Duration::from_micros(self.dice.between(1, c.reorder_us));
+        } else {
+            at = at.max(self.last_arrival);
+            self.last_arrival = at;
+        }
+        let twin = self.dice.chance(c.duplicate_ppm);
+        let later = Duration::from_micros(if twin { self.dice.between(0, 2 * c.delay_us) } else { 0 });
+        [Some(at), twin.then(|| at + later)]
+    }
+
+    /// How long `bytes` of a reliable byte stream take: what a datagram would lose, TCP sends again.
+    pub(crate) fn stream_delay(&mut self, bytes: usize) -> Duration {
+        let c = &self.config;
+        let mut micros = c.delay_us + if c.jitter_us > 0 { self.dice.below(c.jitter_us + 1) } else { 0 };
+        if c.rate > 0 {
+            micros += bytes as u64 * 1_000_000 / c.rate;
+        }
+        let mut again = 200_000;
+        while again < 10_000_000 && self.dice.chance(c.loss_ppm) {
+            micros += again;
+            again *= 2;
+        }
+        Duration::from_micros(micros)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn link(change: impl FnOnce(&mut LinkConfig)) -> Link {
+        let mut config = LinkConfig::default();
+        change(&mut config);
+        Link::new(config, Dice::named(1, "link", &[]))
+    }
+
+    #[test]
+    fn jitter_keeps_the_order_and_reordering_breaks_it() {
+        let arrivals = |link: &mut Link| -> Vec<Instant> {
+            (0..1000).filter_map(|n| link.send(Instant::from_micros(n * 100), &mut [0; 10])[0]).collect()
+        };
+        assert!(arrivals(&mut link(|c| c.jitter_us = 5000)).is_sorted());
+        assert!(!arrivals(&mut link(|c| c.reorder_ppm = 100_000)).is_sorted());
+    }
+
+    #[test]
+    fn a_full_queue_drops_and_the_rate_is_kept() {
+        let mut link = link(|c| (c.rate, c.queue) = (100_000, 10_000));
+        let times: Vec<_> = (0..50).filter_map(|_| link.send(Instant::ORIGIN, &mut [0; 1000])[0]).collect();
+        assert_eq!(times.len(), 11);
+        assert_eq!(times[10].as_micros(), 11 * 10_000 + 10_000);
+    }
+
+    #[test]
+    fn bursts_lose_more_in_a_row_than_single_losses_do() {
+        let longest = |link: &mut Link| {
+            let (mut run, mut longest) = (0, 0);
+            for _ in 0..20_000 {
+                run = if link.send(Instant::ORIGIN, &mut [0])[0].is_none() { run + 1 } else { 0 };
+                longest = longest.max(run);
+            }
+            longest
+        };
+        let single = longest(&mut link(|c| c.loss_ppm = 50_000));
+        let burst = longest(&mut link(|c| {
+            (c.burst_enter_ppm, c.burst_leave_ppm, c.burst_loss_ppm) = (5000, 100_000, 1_000_000);
+        }));
+        assert!(burst > 4 * single, "{burst} {single}");
+    }
+
+    #[test]
+    fn an_mtu_black_hole_swallows_only_what_is_too_large() {
+        let mut link = link(|c| c.mtu = 1200);
+        assert!(link.send(Instant::ORIGIN, &mut [0; 1200])[0].is_some());
+        assert!(link.send(Instant::ORIGIN, &mut [0; 1201])[0].is_none());
+    }
+}

@@ -1,0 +1,311 @@
+//! Where hosts are: the internet, networks behind NATs (which may be nested), the links between hosts, and what is cut.
+//!
+//! A datagram climbs out of its own networks when it is sent and descends into the receiver's when it arrives, so that two
+//! sides that punch at once find each NAT as it is at that moment.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+};
+
+use pilot_proto::{Instant, time::Duration};
+
+use crate::{
+    dice::Dice,
+    link::{Link, LinkConfig},
+    nat::{Nat, NatConfig},
+};
+
+/// A host of the world.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct HostId(pub(crate) usize);
+
+impl HostId {
+    /// Its place in the order of creation.
+    pub const fn index(self) -> usize {
+        self.0
+    }
+}
+
+/// A network: [`RealmId::INTERNET`] or what is behind a NAT.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RealmId(pub(crate) usize);
+
+impl RealmId {
+    /// The network everybody reaches.
+    pub const INTERNET: RealmId = RealmId(0);
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Member {
+    Host(HostId),
+    /// The NAT in front of this realm.
+    Gate(RealmId),
+}
+
+#[derive(Debug)]
+struct Realm {
+    /// The NAT and the network on its outer side; the internet has none.
+    gate: Option<(Nat, RealmId)>,
+    members: BTreeMap<IpAddr, Member>,
+    hosts: u32,
+}
+
+impl Realm {
+    fn new(gate: Option<(Nat, RealmId)>) -> Self {
+        Realm { gate, members: BTreeMap::new(), hosts: 0 }
+    }
+}
+
+/// A datagram between its sender's and its receiver's networks.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Passage {
+    /// Where both meet.
+    realm: RealmId,
+    /// The sender's address as seen there.
+    pub(crate) src: SocketAddr,
+    pub(crate) dst: SocketAddr,
+}
+
+/// The whole network.
+#[derive(Debug)]
+pub(crate) struct Net {
+    seed: u64,
+    realms: Vec<Realm>,
+    places: Vec<(RealmId, IpAddr)>,
+    links: BTreeMap<(HostId, HostId), Link>,
+    shapes: BTreeMap<(HostId, HostId), LinkConfig>,
+    default: LinkConfig,
+    cut: BTreeSet<(HostId, HostId)>,
+    clogged: BTreeSet<(HostId, HostId)>,
+}
+
+impl Net {
+    pub(crate) fn new(seed: u64, default: LinkConfig) -> Self {
+        Net {
+            seed,
+            realms: vec![Realm::new(None)],
+            places: Vec::new(),
+            links: BTreeMap::new(),
+            shapes: BTreeMap::new(),
+            default,
+            cut: BTreeSet::new(),
+            clogged: BTreeSet::new(),
+        }
+    }
+
+    /// A NAT in `outside` and the network behind it.
+    pub(crate) fn add_nat(&mut self, outside: RealmId, config: NatConfig) -> RealmId {
+        let realm = RealmId(self.realms.len());
+        let outer = self.take_ip(outside, Member::Gate(realm));
+        let dice = Dice::named(self.seed, "nat", &[realm.0 as u64]);
+        self.realms.push(Realm::new(Some((Nat::new(config, outer, dice), outside))));
+        realm
+    }
+
+    /// A host in `realm`.
+    pub(crate) fn add_host(&mut self, realm: RealmId) -> HostId {
+        let host = HostId(self.places.len());
+        let ip = self.take_ip(realm, Member::Host(host));
+        self.places.push((realm, ip));
+        host
+    }
+
+    /// Every host of the internet has a network of its own, so that limits per source do not mix them.
+    fn take_ip(&mut self, realm: RealmId, member: Member) -> IpAddr {
+        let inside = &mut self.realms[realm.0];
+        inside.hosts += 1;
+        let base = match realm {
+            RealmId::INTERNET => Ipv4Addr::new(20, 0, 0, 0),
+            _ => Ipv4Addr::new(10, 0, 0, 0),
+        };
+        let ip = IpAddr::V4(Ipv4Addr::from(u32::from(base) + inside.hosts));
+        inside.members.insert(ip, member);
+        ip
+    }
+
+    pub(crate) fn ip(&self, host: HostId) -> IpAddr {
+        self.places[host.0].1
+    }
+
+    pub(crate) fn is_inside(&self, host: HostId) -> bool {
+        self.places[host.0].0 != RealmId::INTERNET
+    }
+
+    /// The address the internet sees connections of a host come from.
+    pub(crate) fn public_ip(&self, host: HostId) -> IpAddr {
+        let (mut realm, mut ip) = self.places[host.0];
+        while let Some((nat, outside)) = &self.realms[realm.0].gate {
+            // A NAT has one outer address; the port does not matter.
+            ip = nat.outer();
+            realm = *outside;
+        }
+        ip
+    }
+
+    /// Lets the NAT in front of the host forget all it knows.
+    pub(crate) fn rebind(&mut self, host: HostId) {
+        let realm = self.places[host.0].0;
+        if let Some((nat, _)) = &mut self.realms[realm.0].gate {
+            nat.rebind();
+        }
+    }
+
+    /// Climbs out of the sender's networks; `None` if nobody there has the address.
+    pub(crate) fn depart(
+        &mut self,
+        now: Instant,
+        from: HostId,
+        port: u16,
+        dst: SocketAddr,
+    ) -> Option<(Passage, HostId)> {
+        let (mut realm, ip) = self.places[from.0];
+        let mut src = SocketAddr::new(ip, port);
+        let mut left = None;
+        loop {
+            match self.realms[realm.0].members.get(&dst.ip()).copied() {
+                Some(Member::Gate(of)) if left == Some(of) && !self.hairpins(of) => return None,
+                Some(_) => break,
+                None => {}
+            }
+            let (nat, outside) = self.realms[realm.0].gate.as_mut()?;
+            src = nat.outbound(now, src, dst);
+            left = Some(realm);
+            realm = *outside;
+        }
+        let passage = Passage { realm, src, dst };
+        let target = self.descend(passage, Nat::owner)?.0;
+        Some((passage, target))
+    }
+
+    /// Descends into the receiver's networks; the host and its port, if every NAT lets the datagram in.
+    pub(crate) fn arrive(&self, now: Instant, passage: Passage) -> Option<(HostId, u16)> {
+        self.descend(passage, |nat, port| nat.inbound(now, passage.src, port))
+    }
+
+    fn descend(
+        &self,
+        passage: Passage,
+        enter: impl Fn(&Nat, u16) -> Option<SocketAddr>,
+    ) -> Option<(HostId, u16)> {
+        let (mut realm, mut dst) = (passage.realm, passage.dst);
+        loop {
+            match *self.realms[realm.0].members.get(&dst.ip())? {
+                Member::Host(host) => return Some((host, dst.port())),
+                Member::Gate(inner) => {
+                    let (nat, _) = self.realms[inner.0].gate.as_ref()?;
+                    dst = enter(nat, dst.port())?;
+                    realm = inner;
+                }
+            }
+        }
+    }
+
+    fn hairpins(&self, realm: RealmId) -> bool {
+        self.realms[realm.0].gate.as_ref().is_some_and(|(nat, _)| nat.config.hairpin)
+    }
+
+    /// Gives one direction a shape of its own.
+    pub(crate) fn shape(&mut self, from: HostId, to: HostId, config: LinkConfig) {
+        self.links.remove(&(from, to));
+        self.shapes.insert((from, to), config);
+    }
+
+    fn link(&mut self, from: HostId, to: HostId) -> &mut Link {
+        let Net { links, shapes, default, seed, .. } = self;
+        links.entry((from, to)).or_insert_with(|| {
+            let config = shapes.get(&(from, to)).unwrap_or(default).clone();
+            Link::new(config, Dice::named(*seed, "link", &[from.0 as u64, to.0 as u64]))
+        })
+    }
+
+    /// When a datagram arrives, if it does, and its twin.
+    pub(crate) fn send(
+        &mut self,
+        now: Instant,
+        way: (HostId, HostId),
+        data: &mut [u8],
+    ) -> [Option<Instant>; 2] {
+        if self.cut.contains(&way) {
+            return [None, None];
+        }
+        self.link(way.0, way.1).send(now, data)
+    }
+
+    /// How long bytes of a byte stream take.
+    pub(crate) fn stream_delay(&mut self, way: (HostId, HostId), bytes: usize) -> Duration {
+        self.link(way.0, way.1).stream_delay(bytes)
+    }
+
+    pub(crate) fn is_cut(&self, way: (HostId, HostId)) -> bool {
+        self.cut.contains(&way)
+    }
+
+    pub(crate) fn is_clogged(&self, way: (HostId, HostId)) -> bool {
+        self.clogged.contains(&way)
+    }
+
+    /// Everything that flies this way and will is lost.
+    pub(crate) fn cut(&mut self, way: (HostId, HostId)) {
+        self.cut.insert(way);
+    }
+
+    /// Everything that flies this way waits.
+    pub(crate) fn clog(&mut self, way: (HostId, HostId)) {
+        self.clogged.insert(way);
+    }
+
+    pub(crate) fn heal(&mut self) {
+        self.cut.clear();
+        self.clogged.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::nat::Dependence;
+
+    fn open(hairpin: bool) -> NatConfig {
+        NatConfig {
+            filtering: Dependence::Independent,
+            preserve_ports: true,
+            hairpin,
+            ..NatConfig::default()
+        }
+    }
+
+    #[test]
+    fn a_host_behind_two_nats_is_seen_at_the_outer_one_and_reached_through_both() {
+        let mut net = Net::new(1, LinkConfig::default());
+        let server = net.add_host(RealmId::INTERNET);
+        let carrier = net.add_nat(RealmId::INTERNET, open(false));
+        let home = net.add_nat(carrier, open(false));
+        let host = net.add_host(home);
+        let now = Instant::ORIGIN;
+        let to = SocketAddr::new(net.ip(server), 9001);
+        let (passage, target) = net.depart(now, host, 4000, to).unwrap();
+        assert_eq!((target, passage.src.ip()), (server, net.public_ip(host)));
+        assert_eq!(net.arrive(now, passage), Some((server, 9001)));
+        let (back, target) = net.depart(now, server, 9001, passage.src).unwrap();
+        assert_eq!(target, host);
+        assert_eq!(net.arrive(now, back), Some((host, 4000)));
+    }
+
+    #[test]
+    fn hosts_of_one_network_meet_inside_and_outside_only_with_a_hairpin() {
+        for hairpin in [false, true] {
+            let mut net = Net::new(1, LinkConfig::default());
+            let server = net.add_host(RealmId::INTERNET);
+            let home = net.add_nat(RealmId::INTERNET, open(hairpin));
+            let (a, b) = (net.add_host(home), net.add_host(home));
+            let (now, away) = (Instant::ORIGIN, SocketAddr::new(net.ip(server), 1));
+            let inside = SocketAddr::new(net.ip(b), 4001);
+            let (passage, _) = net.depart(now, a, 4000, inside).unwrap();
+            assert_eq!((passage.src.ip(), net.arrive(now, passage)), (net.ip(a), Some((b, 4001))));
+            let seen = net.depart(now, b, 4001, away).unwrap().0.src;
+            let around = net.depart(now, a, 4000, seen);
+            assert_eq!(around.map(|(_, host)| host), hairpin.then_some(b));
+        }
+    }
+}

@@ -1,0 +1,407 @@
+//! A scenario: everything that makes a run what it is, as a file. A regression is kept as one of these, not as a seed,
+//! because a seed means something else as soon as the generator changes.
+
+use std::{
+    collections::BTreeSet,
+    fmt,
+    io::Write,
+    panic::{AssertUnwindSafe, catch_unwind},
+};
+
+use pilot_proto::{Instant, time::Duration};
+use pilot_roles::daemon::DaemonConfig;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    check::Breach,
+    link::LinkConfig,
+    nat::NatConfig,
+    net::{HostId, RealmId},
+    people::{CryptoChoice, default_rendezvous},
+    workload::{Befriend, Push, Rename, Serve},
+    world::{Counters, World},
+};
+
+/// How long a network may take to become idle when its programs have left.
+const COOLING: Duration = Duration::from_secs(180);
+/// How long idle networks are watched.
+const WATCH: Duration = Duration::from_secs(60);
+/// Datagrams a minute an idle agent may cost: registration at the beacon, its answers, and keeping NATs open.
+const IDLE_DATAGRAMS: u64 = 30;
+
+/// One agent: a daemon with the programs on its host.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Agent {
+    /// Everybody may find it and connect to it. If not, trust is needed first.
+    pub public: bool,
+    /// It says yes to trust requests: by itself, or by a program that asks for them.
+    pub auto_approve: bool,
+    /// It reaches and is reached through the beacon only.
+    pub relay_only: bool,
+    /// How much faster than the world its clock runs, in parts per million.
+    pub drift_ppm: i32,
+    /// The NAT in front of it.
+    pub nat: Option<NatConfig>,
+    /// The provider's NAT in front of that.
+    pub carrier: Option<NatConfig>,
+    /// It shares the NAT of this host, an agent before it.
+    pub beside: Option<usize>,
+}
+
+impl Default for Agent {
+    fn default() -> Self {
+        Agent {
+            public: true,
+            auto_approve: true,
+            relay_only: false,
+            drift_ppm: 0,
+            nat: None,
+            carrier: None,
+            beside: None,
+        }
+    }
+}
+
+/// Bytes from one agent to another.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TransferSpec {
+    /// Host that sends.
+    pub from: usize,
+    /// Host that receives.
+    pub to: usize,
+    /// How many.
+    pub bytes: u64,
+    /// When to begin, in milliseconds.
+    #[serde(default)]
+    pub at_ms: u64,
+}
+
+/// One agent asks another for trust.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrustSpec {
+    /// Host that asks.
+    pub from: usize,
+    /// Host that is asked.
+    pub to: usize,
+    /// When to begin, in milliseconds.
+    #[serde(default)]
+    pub at_ms: u64,
+}
+
+/// An agent takes names.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RenameSpec {
+    /// The host.
+    pub host: usize,
+    /// The names it wants, one after another.
+    pub names: Vec<String>,
+    /// When to begin, in milliseconds.
+    #[serde(default)]
+    pub at_ms: u64,
+}
+
+/// What is done to the world.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verb {
+    /// Power off: unsynced writes are lost. One host.
+    Crash,
+    /// Power on. One host.
+    Restart,
+    /// SIGTERM. One host.
+    Stop,
+    /// Nothing passes between two hosts.
+    Partition,
+    /// Nothing passes from the first host to the second.
+    PartitionOneway,
+    /// What the first host sends to the second waits until it is healed.
+    Clog,
+    /// Ends all partitions and clogs.
+    Heal,
+    /// The NAT of the host forgets its mappings.
+    Rebind,
+    /// The wall clock of the host jumps an hour ahead.
+    JumpClock,
+    /// Writes of the host fail.
+    FailDisk,
+    /// They work again.
+    MendDisk,
+}
+
+/// One deed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Fault {
+    /// When, in milliseconds.
+    pub at_ms: u64,
+    /// What.
+    pub verb: Verb,
+    /// To whom. 0 is the rendezvous, agents count from 1.
+    #[serde(default)]
+    pub hosts: Vec<usize>,
+}
+
+/// A whole run. Hosts are numbers: 0 is the rendezvous, agents count from 1.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Scenario {
+    /// All chance in it.
+    pub seed: u64,
+    /// Which cryptography to compute with.
+    pub crypto: CryptoChoice,
+    /// Whether daemons encrypt.
+    pub encrypt: bool,
+    /// How long after the last fault everything may take to be done, in seconds.
+    pub limit_s: u64,
+    /// Every link.
+    pub link: LinkConfig,
+    /// The agents.
+    pub agents: Vec<Agent>,
+    /// Work: bytes.
+    pub transfers: Vec<TransferSpec>,
+    /// Work: trust.
+    pub trusts: Vec<TrustSpec>,
+    /// Work: names.
+    pub renames: Vec<RenameSpec>,
+    /// What is done to the world, in order of time. Afterwards everything is mended.
+    pub faults: Vec<Fault>,
+}
+
+impl Default for Scenario {
+    fn default() -> Self {
+        Scenario {
+            seed: 1,
+            crypto: CryptoChoice::Real,
+            encrypt: true,
+            limit_s: 300,
+            link: LinkConfig::default(),
+            agents: Vec::new(),
+            transfers: Vec::new(),
+            trusts: Vec::new(),
+            renames: Vec::new(),
+            faults: Vec::new(),
+        }
+    }
+}
+
+/// A scenario names a host that it does not have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NoSuchHost {
+    /// The number found.
+    pub host: usize,
+    /// Hosts there are.
+    pub hosts: usize,
+}
+
+impl fmt::Display for NoSuchHost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "host {} is named, hosts are 0 (rendezvous) to {}", self.host, self.hosts - 1)
+    }
+}
+
+impl std::error::Error for NoSuchHost {}
+
+/// How a run ended.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// The rule that was broken, if one was.
+    pub breach: Option<Breach>,
+    /// One number for everything that happened.
+    pub hash: u64,
+    /// What happened, in numbers.
+    pub counters: Counters,
+    /// Length of the run in the world's time.
+    pub time: Duration,
+    /// When all work was done.
+    pub done: Option<Duration>,
+    /// Bytes of streams that were compared with what was sent.
+    pub verified: u64,
+    /// The last lines of all logs, if a rule was broken.
+    pub log: Vec<String>,
+}
+
+impl Scenario {
+    /// Reads a scenario from TOML and checks the hosts it names.
+    ///
+    /// # Errors
+    /// What is wrong with the text, in words.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let scenario: Scenario = toml::from_str(text).map_err(|e| e.to_string())?;
+        scenario.check().map_err(|e| e.to_string())?;
+        Ok(scenario)
+    }
+
+    /// The scenario as TOML.
+    pub fn to_toml(&self) -> String {
+        toml::to_string(self).unwrap_or_else(|e| format!("# cannot be written as TOML: {e}\n"))
+    }
+
+    fn check(&self) -> Result<(), NoSuchHost> {
+        let hosts = self.agents.len() + 1;
+        let transfers = self.transfers.iter().flat_map(|t| [t.from, t.to]);
+        let trusts = self.trusts.iter().flat_map(|t| [t.from, t.to]);
+        let renames = self.renames.iter().map(|r| r.host);
+        let faults = self.faults.iter().flat_map(|f| f.hosts.iter().copied());
+        let beside = self.agents.iter().zip(1..).filter_map(|(agent, own)| match agent.beside {
+            Some(other) if other == 0 || other >= own => Some(hosts),
+            other => other,
+        });
+        match transfers.chain(trusts).chain(renames).chain(faults).chain(beside).find(|host| *host >= hosts) {
+            Some(host) => Err(NoSuchHost { host, hosts }),
+            None => Ok(()),
+        }
+    }
+
+    /// Nothing is broken on purpose that could end a stream: what is lost is sent again.
+    fn is_calm(&self) -> bool {
+        self.faults.is_empty() && self.link.loss_ppm < 200_000 && self.link.burst_enter_ppm == 0
+    }
+
+    /// Runs it. A panic is a broken rule like any other.
+    pub fn run(&self, trace: Option<Box<dyn Write + Send>>) -> Report {
+        let mut world = World::new(self.seed, self.link.clone());
+        if let Some(out) = trace {
+            world.trace_to(out);
+        }
+        let mut done = None;
+        let result = catch_unwind(AssertUnwindSafe(|| self.live(&mut world, &mut done)));
+        let breach = match result {
+            Err(panic) => {
+                let text = panic.downcast_ref::<String>().cloned();
+                let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
+                Some(Breach { at: world.now(), rule: "panic", words: text.unwrap_or_default() })
+            }
+            Ok(outcome) => world.breach().cloned().or(outcome.err()),
+        };
+        let log = match breach {
+            Some(_) => {
+                (0..=self.agents.len()).flat_map(|n| world.log(HostId(n)).collect::<Vec<_>>()).collect()
+            }
+            None => Vec::new(),
+        };
+        Report {
+            breach,
+            hash: world.hash(),
+            counters: world.counters(),
+            time: world.now().since(Instant::ORIGIN),
+            done,
+            verified: world.ledger.verified,
+            log,
+        }
+    }
+
+    fn live(&self, world: &mut World, done: &mut Option<Duration>) -> Result<(), Breach> {
+        let breach = |world: &World, rule, words| Err(Breach { at: world.now(), rule, words });
+        self.populate(world);
+        for fault in &self.faults {
+            let at = Instant::from_millis(fault.at_ms);
+            world.rest(at.since(world.now()));
+            if world.breach().is_some() {
+                return Ok(());
+            }
+            self.inflict(world, fault);
+        }
+        world.heal();
+        for host in (0..=self.agents.len()).map(HostId) {
+            world.fail_disk(host, false);
+            world.restart(host);
+        }
+        // Work may be due later than the last fault.
+        let starts = self.transfers.iter().map(|t| t.at_ms).chain(self.trusts.iter().map(|t| t.at_ms));
+        let last =
+            Instant::from_millis(starts.chain(self.renames.iter().map(|r| r.at_ms)).max().unwrap_or(0));
+        world.rest(last.since(world.now()));
+        if !world.run(Duration::from_secs(self.limit_s), |world| world.pending().is_empty()) {
+            return breach(world, "does not finish", world.pending().join("\n"));
+        }
+        *done = Some(world.now().since(Instant::ORIGIN));
+        world.dismiss();
+        world.rest(COOLING);
+        let before = world.counters().datagrams;
+        world.rest(WATCH);
+        let (sent, agents) = (world.counters().datagrams - before, self.agents.len() as u64);
+        if sent > agents * IDLE_DATAGRAMS {
+            let words = format!("{sent} datagrams a minute among {agents} idle agents");
+            return breach(world, "does not fall silent", words);
+        }
+        Ok(())
+    }
+
+    fn populate(&self, world: &mut World) {
+        if self.encrypt {
+            world.expect_encryption();
+        }
+        world.ledger.calm = self.is_calm();
+        let rendezvous = world.add_rendezvous(default_rendezvous(), self.crypto);
+        let mut realms = vec![RealmId::INTERNET];
+        for agent in &self.agents {
+            let outside = match agent.carrier {
+                Some(nat) => world.add_nat(RealmId::INTERNET, nat),
+                None => RealmId::INTERNET,
+            };
+            let realm = match (agent.beside, agent.nat) {
+                (Some(other), _) => realms.get(other).copied().unwrap_or(outside),
+                (None, Some(nat)) => world.add_nat(outside, nat),
+                (None, None) => outside,
+            };
+            realms.push(realm);
+            let change = |config: &mut DaemonConfig| {
+                config.public = agent.public;
+                config.trust_auto_approve = agent.auto_approve;
+                config.relay_only = agent.relay_only;
+                config.encrypt = self.encrypt;
+            };
+            let host = world.add_daemon(rendezvous, realm, self.crypto, agent.drift_ppm, change);
+            let serve = if agent.auto_approve { Serve::default() } else { Serve::approving() };
+            world.add_program(host, Some(Box::new(serve)));
+        }
+        for transfer in &self.transfers {
+            let number = world.ledger.add_transfer(transfer.bytes);
+            let push = Push::new(number, transfer.to, Instant::from_millis(transfer.at_ms));
+            world.add_program(HostId(transfer.from), Some(Box::new(push)));
+        }
+        for trust in &self.trusts {
+            let befriend = Befriend::new(trust.to, Instant::from_millis(trust.at_ms));
+            world.add_program(HostId(trust.from), Some(Box::new(befriend)));
+        }
+        for rename in &self.renames {
+            let script = Rename::new(rename.names.iter().cloned(), Instant::from_millis(rename.at_ms));
+            world.add_program(HostId(rename.host), Some(Box::new(script)));
+        }
+    }
+
+    fn inflict(&self, world: &mut World, fault: &Fault) {
+        let host = |n: usize| HostId(fault.hosts.get(n).copied().unwrap_or(0));
+        match fault.verb {
+            Verb::Crash => world.crash(host(0)),
+            Verb::Restart => world.restart(host(0)),
+            Verb::Stop => world.stop(host(0)),
+            Verb::Partition => world.partition(host(0), host(1)),
+            Verb::PartitionOneway => world.partition_oneway(host(0), host(1)),
+            Verb::Clog => world.clog(host(0), host(1)),
+            Verb::Heal => world.heal(),
+            Verb::Rebind => world.rebind(host(0)),
+            Verb::JumpClock => world.jump_clock(host(0), 3_600_000_000),
+            Verb::FailDisk => world.fail_disk(host(0), true),
+            Verb::MendDisk => world.fail_disk(host(0), false),
+        }
+    }
+
+    /// Hosts that any work or fault names.
+    pub fn used_hosts(&self) -> BTreeSet<usize> {
+        let transfers = self.transfers.iter().flat_map(|t| [t.from, t.to]);
+        let trusts = self.trusts.iter().flat_map(|t| [t.from, t.to]);
+        let faults = self.faults.iter().flat_map(|f| f.hosts.iter().copied());
+        let beside = self.agents.iter().filter_map(|agent| agent.beside);
+        transfers
+            .chain(trusts)
+            .chain(faults)
+            .chain(beside)
+            .chain(self.renames.iter().map(|r| r.host))
+            .collect()
+    }
+}

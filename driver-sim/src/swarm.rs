@@ -1,0 +1,309 @@
+//! The swarm: a seed draws a whole scenario, switching features off at random so that the rest reaches deeper, and what
+//! breaks is made as small as it can be.
+
+use std::{
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
+    thread,
+    time::{Duration, Instant},
+};
+
+use crate::{
+    dice::Dice,
+    link::LinkConfig,
+    nat::{Dependence, NatConfig},
+    people::CryptoChoice,
+    scenario::{Agent, Fault, RenameSpec, Report, Scenario, TransferSpec, TrustSpec, Verb},
+};
+
+/// Runs a search for a smaller scenario may take.
+const SHRINK_RUNS: u32 = 300;
+
+/// The scenario of a seed.
+pub fn draw(seed: u64) -> Scenario {
+    let dice = &mut Dice::named(seed, "swarm", &[]);
+    let on = |dice: &mut Dice| dice.chance(500_000);
+    let count = dice.between(2, 5) as usize;
+    let (nats, private, trouble) = (on(dice), on(dice), on(dice));
+    let agents: Vec<Agent> = (1..=count).map(|own| agent(dice, own, nats, private)).collect();
+    let span_ms = dice.between(5_000, 60_000);
+
+    let mut transfers = Vec::new();
+    for _ in 0..dice.between(1, 4) {
+        let (from, to) = pair(dice, count);
+        let bytes = 1 << dice.between(4, 21);
+        let bytes = dice.between(bytes / 2, bytes);
+        transfers.push(TransferSpec { from, to, bytes, at_ms: dice.below(span_ms) });
+    }
+    // Who is not public is reached with trust only, and finds the other only if that one is, or trusts back.
+    let needs_trust = |t: &TransferSpec| !agents[t.to - 1].public;
+    let mut trusts: Vec<TrustSpec> = transfers
+        .iter()
+        .filter(|t| needs_trust(t))
+        .map(|t| TrustSpec { from: t.from, to: t.to, at_ms: 0 })
+        .collect();
+    if on(dice) {
+        let (from, to) = pair(dice, count);
+        trusts.push(TrustSpec { from, to, at_ms: dice.below(span_ms) });
+    }
+    let mut renames = Vec::new();
+    if on(dice) {
+        for host in 1..=count {
+            let names = (0..dice.below(4)).map(|_| format!("name-{}", dice.below(4))).collect();
+            renames.push(RenameSpec { host, names, at_ms: dice.below(span_ms) });
+        }
+    }
+    let faults = if trouble { faults(dice, count, span_ms) } else { Vec::new() };
+    let crypto = if dice.chance(800_000) { CryptoChoice::Real } else { CryptoChoice::Null };
+    let encrypt = dice.chance(900_000);
+    let link = link(dice);
+    Scenario { seed, crypto, encrypt, limit_s: 600, link, agents, transfers, trusts, renames, faults }
+}
+
+fn pair(dice: &mut Dice, count: usize) -> (usize, usize) {
+    let from = dice.between(1, count as u64) as usize;
+    let to = dice.between(1, count as u64 - 1) as usize;
+    (from, if to >= from { to + 1 } else { to })
+}
+
+fn nat(dice: &mut Dice) -> NatConfig {
+    NatConfig {
+        mapping: dice.pick(&Dependence::ALL),
+        filtering: dice.pick(&Dependence::ALL),
+        preserve_ports: dice.chance(500_000),
+        hairpin: dice.chance(300_000),
+        timeout_s: dice.pick(&[30, 60, 120, 300]),
+    }
+}
+
+fn agent(dice: &mut Dice, own: usize, nats: bool, private: bool) -> Agent {
+    let mut agent = Agent::default();
+    if nats && dice.chance(700_000) {
+        agent.nat = Some(nat(dice));
+        agent.carrier = dice.chance(200_000).then(|| nat(dice));
+        if own > 1 && dice.chance(200_000) {
+            agent.beside = Some(dice.between(1, own as u64 - 1) as usize);
+        }
+    }
+    agent.public = !(private && dice.chance(500_000));
+    agent.auto_approve = dice.chance(500_000);
+    agent.relay_only = dice.chance(100_000);
+    agent.drift_ppm = if dice.chance(500_000) { dice.between(0, 400) as i32 - 200 } else { 0 };
+    agent
+}
+
+fn link(dice: &mut Dice) -> LinkConfig {
+    let mut link =
+        LinkConfig { delay_us: dice.pick(&[200, 5_000, 20_000, 100_000, 300_000]), ..LinkConfig::default() };
+    let on = |dice: &mut Dice| dice.chance(400_000);
+    if on(dice) {
+        link.jitter_us = dice.below(link.delay_us);
+    }
+    if on(dice) {
+        link.loss_ppm = dice.pick(&[1_000, 10_000, 50_000, 150_000]);
+    }
+    if on(dice) {
+        (link.burst_enter_ppm, link.burst_leave_ppm, link.burst_loss_ppm) = (5_000, 200_000, 500_000);
+    }
+    if on(dice) {
+        link.duplicate_ppm = dice.pick(&[1_000, 50_000]);
+    }
+    if on(dice) {
+        (link.reorder_ppm, link.reorder_us) = (dice.pick(&[1_000, 50_000]), dice.pick(&[1_000, 50_000]));
+    }
+    if on(dice) {
+        link.corrupt_ppm = dice.pick(&[1_000, 20_000]);
+    }
+    if on(dice) {
+        (link.rate, link.queue) =
+            (dice.pick(&[100_000, 1_000_000, 10_000_000]), dice.pick(&[30_000, 500_000]));
+    }
+    link
+}
+
+fn faults(dice: &mut Dice, count: usize, span_ms: u64) -> Vec<Fault> {
+    let verbs = [
+        Verb::Crash,
+        Verb::Partition,
+        Verb::PartitionOneway,
+        Verb::Clog,
+        Verb::Rebind,
+        Verb::JumpClock,
+        Verb::Stop,
+        Verb::FailDisk,
+    ];
+    // Each seed likes some kinds of trouble only.
+    let liked: Vec<Verb> = verbs.into_iter().filter(|_| dice.chance(500_000)).collect();
+    let mut faults = Vec::new();
+    if liked.is_empty() {
+        return faults;
+    }
+    for _ in 0..dice.between(1, 8) {
+        let (at_ms, verb) = (dice.below(span_ms), dice.pick(&liked));
+        let (first, second) =
+            (dice.between(0, count as u64) as usize, dice.between(0, count as u64) as usize);
+        let later = at_ms + dice.pick(&[50, 500, 5_000, 15_000]);
+        let (hosts, undo) = match verb {
+            Verb::Crash | Verb::Stop => {
+                (vec![first], Some(Fault { at_ms: later, verb: Verb::Restart, hosts: vec![first] }))
+            }
+            Verb::FailDisk => {
+                (vec![first], Some(Fault { at_ms: later, verb: Verb::MendDisk, hosts: vec![first] }))
+            }
+            Verb::Rebind | Verb::JumpClock => (vec![first], None),
+            _ => (vec![first, second], Some(Fault { at_ms: later, verb: Verb::Heal, hosts: vec![] })),
+        };
+        faults.push(Fault { at_ms, verb, hosts });
+        faults.extend(undo);
+    }
+    faults.sort_by_key(|fault| fault.at_ms);
+    faults
+}
+
+/// What a swarm came to.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    /// Runs that were good.
+    pub good: u64,
+    /// Events of all runs.
+    pub events: u64,
+    /// Datagrams of all runs.
+    pub datagrams: u64,
+    /// Bytes of streams that were compared.
+    pub verified: u64,
+    /// The first scenario that was not good, and how it ended.
+    pub broken: Option<(Scenario, Report)>,
+}
+
+/// Runs scenarios of the seeds from `first` on, on `threads` threads, until `seeds` are done, `time` is over, or a rule is
+/// broken. With `twice`, each runs twice and must do the same.
+pub fn swarm(
+    first: u64,
+    seeds: u64,
+    time: Option<Duration>,
+    threads: usize,
+    twice: bool,
+    progress: impl Fn(u64, &Report) + Sync,
+) -> Outcome {
+    let (next, stop, began) = (AtomicU64::new(0), AtomicBool::new(false), Instant::now());
+    let work = || {
+        let mut outcome = Outcome::default();
+        loop {
+            let number = next.fetch_add(1, Ordering::Relaxed);
+            let late = time.is_some_and(|time| began.elapsed() >= time);
+            if number >= seeds || late || stop.load(Ordering::Relaxed) {
+                return outcome;
+            }
+            let scenario = draw(first + number);
+            let mut report = scenario.run(None);
+            if twice && report.breach.is_none() {
+                let again = scenario.run(None);
+                if again.hash != report.hash {
+                    report.breach = Some(crate::check::Breach {
+                        at: pilot_proto::Instant::ORIGIN,
+                        rule: "not the same twice",
+                        words: format!("{:016x} and {:016x}", report.hash, again.hash),
+                    });
+                }
+            }
+            outcome.events += report.counters.events;
+            outcome.datagrams += report.counters.datagrams;
+            outcome.verified += report.verified;
+            progress(scenario.seed, &report);
+            if report.breach.is_some() {
+                stop.store(true, Ordering::Relaxed);
+                outcome.broken = Some((scenario, report));
+                return outcome;
+            }
+            outcome.good += 1;
+        }
+    };
+    thread::scope(|scope| {
+        let workers: Vec<_> = (0..threads.max(1)).map(|_| scope.spawn(work)).collect();
+        let mut all = Outcome::default();
+        for outcome in workers.into_iter().filter_map(|worker| worker.join().ok()) {
+            all.good += outcome.good;
+            all.events += outcome.events;
+            all.datagrams += outcome.datagrams;
+            all.verified += outcome.verified;
+            // The lowest seed: which thread was first is chance.
+            let lower = |other: &(Scenario, Report)| {
+                all.broken.as_ref().is_none_or(|(scenario, _)| other.0.seed < scenario.seed)
+            };
+            if outcome.broken.as_ref().is_some_and(lower) {
+                all.broken = outcome.broken;
+            }
+        }
+        all
+    })
+}
+
+/// Makes a broken scenario smaller as long as it breaks the same rule.
+pub fn shrink(scenario: &Scenario, report: &Report) -> (Scenario, Report) {
+    let mut best = (scenario.clone(), report.clone());
+    let Some(rule) = report.breach.as_ref().map(|breach| breach.rule) else { return best };
+    let mut runs = 0;
+    'smaller: loop {
+        for candidate in smaller(&best.0) {
+            runs += 1;
+            if runs > SHRINK_RUNS {
+                return best;
+            }
+            let report = candidate.run(None);
+            if report.breach.as_ref().is_some_and(|breach| breach.rule == rule) {
+                best = (candidate, report);
+                continue 'smaller;
+            }
+        }
+        return best;
+    }
+}
+
+/// All scenarios that are one step smaller, the boldest steps first.
+fn smaller(from: &Scenario) -> Vec<Scenario> {
+    let mut all = Vec::new();
+    let mut offer = |change: &dyn Fn(&mut Scenario)| {
+        let mut scenario = from.clone();
+        change(&mut scenario);
+        if scenario != *from {
+            all.push(scenario);
+        }
+    };
+    offer(&|s| s.faults.clear());
+    offer(&|s| s.renames.clear());
+    offer(&|s| s.trusts.clear());
+    let plain = LinkConfig { delay_us: from.link.delay_us, ..LinkConfig::default() };
+    offer(&|s| s.link = plain.clone());
+    for at in 0..from.transfers.len() {
+        offer(&|s| drop(s.transfers.remove(at)));
+    }
+    for at in 0..from.trusts.len() {
+        offer(&|s| drop(s.trusts.remove(at)));
+    }
+    for at in (0..from.faults.len()).rev() {
+        offer(&|s| drop(s.faults.remove(at)));
+    }
+    if !from.used_hosts().contains(&from.agents.len()) && from.agents.len() > 1 {
+        offer(&|s| drop(s.agents.pop()));
+    }
+    for at in 0..from.agents.len() {
+        offer(&|s| (s.agents[at].carrier, s.agents[at].beside) = (None, None));
+        offer(&|s| s.agents[at].nat = None);
+        offer(&|s| s.agents[at].drift_ppm = 0);
+        offer(&|s| s.agents[at].relay_only = false);
+        offer(&|s| s.agents[at].public = true);
+        offer(&|s| s.agents[at].auto_approve = true);
+    }
+    offer(&|s| s.link.jitter_us = 0);
+    offer(&|s| s.link.loss_ppm = 0);
+    offer(&|s| s.link.burst_enter_ppm = 0);
+    offer(&|s| s.link.duplicate_ppm = 0);
+    offer(&|s| s.link.reorder_ppm = 0);
+    offer(&|s| s.link.corrupt_ppm = 0);
+    offer(&|s| s.link.rate = 0);
+    offer(&|s| s.encrypt = true);
+    for at in 0..from.transfers.len() {
+        offer(&|s| s.transfers[at].bytes = (s.transfers[at].bytes / 4).max(1));
+        offer(&|s| s.transfers[at].at_ms = 0);
+    }
+    all
+}

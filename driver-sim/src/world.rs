@@ -1,0 +1,1084 @@
+//! The world: hosts, programs and a network on one thread, moved by an event queue. It takes no protocol decision; it does
+//! what the drivers do, with time, chance and failure in its hands.
+
+use std::{
+    collections::BTreeMap,
+    io::Write,
+    net::{IpAddr, SocketAddr},
+};
+
+use pilot_proto::{Instant, time::Duration, wire::beacon::Beacon};
+use pilot_roles::{
+    ConnId, Input, Listener, Now, Output, Role,
+    client::{self, Answer, CallId, Client},
+    ipc::Request,
+    role::{Closed, Dial, Store},
+};
+
+use crate::{
+    check::{Breach, RegistryJudge, Verdict, WireJudge},
+    dice::Dice,
+    disk::Disk,
+    host::{Host, HostSpec},
+    ledger::Ledger,
+    link::LinkConfig,
+    nat::NatConfig,
+    net::{HostId, Net, Passage, RealmId},
+    pipe::{Half, Heard, Segment},
+    program::{Io, Program, ProgramId, Script, What},
+    queue::Queue,
+    trace::Trace,
+};
+
+/// Outputs and transmits of one turn of a role; more is a role that never comes to rest.
+const MAX_TURNS: u32 = 100_000;
+/// Timeouts of one host at one instant; more is a role that asks for the past.
+const MAX_SPINS: u32 = 1000;
+/// What a message between two processes of one host takes.
+const LOCAL: Duration = Duration::from_micros(20);
+/// What a sync of the disk takes, at least and at most, in microseconds.
+const SYNC: (u64, u64) = (200, 5000);
+/// A connection attempt that nobody answers.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a closed connection may make no progress with what is queued.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(10);
+/// How often a program looks whether the daemon listens.
+const RECONNECT: Duration = Duration::from_millis(500);
+/// How long a role that ended by itself with a failure stays down before it is started again.
+const SUPERVISOR: Duration = Duration::from_secs(5);
+/// Lines of log kept of each host.
+const MAX_LOG: usize = 200;
+
+#[derive(Debug)]
+enum Event {
+    /// Look at a host's timer.
+    Timer(HostId),
+    Datagram {
+        from: HostId,
+        passage: Passage,
+        data: Vec<u8>,
+    },
+    /// A connection attempt arrives.
+    Connect {
+        from: HostId,
+        life: u64,
+        conn: ConnId,
+        to: HostId,
+    },
+    /// The first segment of a half arrives.
+    Segment {
+        stream: u64,
+        side: usize,
+    },
+    /// The receiver of a half reads again.
+    Read {
+        stream: u64,
+        side: usize,
+    },
+    /// A closing side has had its time.
+    Flush {
+        stream: u64,
+        side: usize,
+    },
+    /// Something for one life of a host.
+    Tell {
+        host: HostId,
+        life: u64,
+        told: Told,
+    },
+    /// The oldest write is durable.
+    Synced {
+        host: HostId,
+        life: u64,
+    },
+    Program(ProgramId),
+    Taken(ProgramId),
+    Birth(HostId, u64),
+}
+
+#[derive(Debug)]
+enum Told {
+    Listening(Listener),
+    Sent { conn: ConnId, bytes: usize },
+    Closed { conn: ConnId, reason: Closed },
+    Posted { ticket: u64 },
+}
+
+/// One end of a byte stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum End {
+    Host(HostId, ConnId),
+    Program(ProgramId),
+}
+
+/// A byte stream: side 0 has dialled. Half `n` leads from side `n` to the other.
+#[derive(Debug)]
+struct Stream {
+    ends: [End; 2],
+    hosts: [HostId; 2],
+    halves: [Half; 2],
+    /// The role has closed it and has not heard so yet.
+    waits: [bool; 2],
+}
+
+/// What happened so far, in numbers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Events taken from the queue.
+    pub events: u64,
+    /// Datagrams that roles sent.
+    pub datagrams: u64,
+    /// Datagrams that reached a role.
+    pub delivered: u64,
+    /// Calls of the beacon to send to each other.
+    pub punches: u64,
+    /// Bytes of the datagrams that roles sent.
+    pub bytes: u64,
+    /// Byte streams that were accepted.
+    pub streams: u64,
+    /// Lives of hosts that began.
+    pub births: u64,
+}
+
+/// The world.
+#[derive(Debug)]
+pub struct World {
+    seed: u64,
+    now: Instant,
+    queue: Queue<Event>,
+    pub(crate) net: Net,
+    hosts: Vec<Host>,
+    programs: Vec<Program>,
+    streams: BTreeMap<u64, Stream>,
+    ends: BTreeMap<End, (u64, usize)>,
+    accepted: u64,
+    /// Datagrams that wait behind a clog.
+    held: Vec<(HostId, Passage, HostId, Vec<u8>)>,
+    dice: Dice,
+    /// What programs know beyond the network.
+    pub ledger: Ledger,
+    wire: WireJudge,
+    registry: RegistryJudge,
+    trace: Trace,
+    breach: Option<Breach>,
+    counters: Counters,
+    posts: Vec<Vec<u8>>,
+    buffer: Vec<u8>,
+    /// Buffers of datagrams that are gone, to be used again.
+    spare: Vec<Vec<u8>>,
+}
+
+impl World {
+    /// An empty world.
+    pub fn new(seed: u64, link: LinkConfig) -> Self {
+        World {
+            seed,
+            now: Instant::ORIGIN,
+            queue: Queue::default(),
+            net: Net::new(seed, link),
+            hosts: Vec::new(),
+            programs: Vec::new(),
+            streams: BTreeMap::new(),
+            ends: BTreeMap::new(),
+            accepted: 0,
+            held: Vec::new(),
+            dice: Dice::named(seed, "world", &[]),
+            ledger: Ledger::default(),
+            wire: WireJudge::default(),
+            registry: RegistryJudge::default(),
+            trace: Trace::default(),
+            breach: None,
+            counters: Counters::default(),
+            posts: Vec::new(),
+            buffer: vec![0; 65_536],
+            spare: Vec::new(),
+        }
+    }
+
+    /// From now on a packet in clear is a breach.
+    pub fn expect_encryption(&mut self) {
+        self.wire.encrypted = true;
+    }
+
+    /// Writes everything that happens from now on as lines of JSON.
+    pub fn trace_to(&mut self, out: Box<dyn Write + Send>) {
+        self.trace.write_to(out);
+    }
+
+    /// A NAT in `outside`; the network behind it.
+    pub fn add_nat(&mut self, outside: RealmId, config: NatConfig) -> RealmId {
+        self.net.add_nat(outside, config)
+    }
+
+    /// Makes a host's place in a network; [`World::settle`] says what lives there.
+    pub fn add_place(&mut self, realm: RealmId) -> HostId {
+        self.net.add_host(realm)
+    }
+
+    /// Lets a host live at the place made last.
+    pub fn settle(&mut self, place: HostId, spec: HostSpec) {
+        assert_eq!(place.0, self.hosts.len(), "places are settled in their order");
+        self.hosts.push(Host::new(spec));
+        self.bear(place);
+    }
+
+    // --- looking -----------------------------------------------------------------------------------------------
+
+    /// Time since the beginning.
+    pub const fn now(&self) -> Instant {
+        self.now
+    }
+
+    /// What happened so far, in numbers.
+    pub const fn counters(&self) -> Counters {
+        self.counters
+    }
+
+    /// One number for everything that happened so far.
+    pub const fn hash(&self) -> u64 {
+        self.trace.hash()
+    }
+
+    /// The first rule that was broken.
+    pub const fn breach(&self) -> Option<&Breach> {
+        self.breach.as_ref()
+    }
+
+    /// The address of a host in its own network.
+    pub fn ip(&self, host: HostId) -> IpAddr {
+        self.net.ip(host)
+    }
+
+    /// A host's disk.
+    pub fn disk(&self, host: HostId) -> &Disk {
+        &self.hosts[host.0].disk
+    }
+
+    /// With what status a role ended, if it did.
+    pub fn exit(&self, host: HostId) -> Option<u8> {
+        self.hosts[host.0].exit
+    }
+
+    /// Whether a daemon serves local programs.
+    pub fn is_ready(&self, host: HostId) -> bool {
+        self.hosts[host.0].listening.contains(&Listener::Ipc)
+    }
+
+    /// Bodies of all HTTP posts.
+    pub fn posts(&self) -> &[Vec<u8>] {
+        &self.posts
+    }
+
+    /// The last lines of a host's log.
+    pub fn log(&self, host: HostId) -> impl Iterator<Item = String> + '_ {
+        let host = &self.hosts[host.0];
+        host.log.iter().map(|(at, level, words)| {
+            format!("{:>10.3} {level:?} {}: {words}", at.as_micros() as f64 / 1e6, host.spec.name)
+        })
+    }
+
+    /// What hosts and scripts still wait for.
+    pub fn pending(&self) -> Vec<String> {
+        let daemons = self.hosts.iter().filter(|host| host.spec.is_daemon);
+        let down = daemons
+            .filter(|host| !host.listening.contains(&Listener::Ipc) && host.exit != Some(0))
+            .map(|host| format!("{} does not serve programs", host.spec.name));
+        let scripts = self.programs.iter().filter_map(|program| {
+            let words = program.script.as_ref()?.pending(&self.ledger)?;
+            Some(format!("{}: {words}", self.hosts[program.host.0].spec.name))
+        });
+        down.chain(scripts).collect()
+    }
+
+    // --- running -----------------------------------------------------------------------------------------------
+
+    /// Lets the world go on until `done` says so; whether it did within `limit`. A breach ends it at once.
+    pub fn run(&mut self, limit: Duration, mut done: impl FnMut(&mut World) -> bool) -> bool {
+        let end = self.now + limit;
+        loop {
+            if done(self) {
+                return true;
+            }
+            if self.breach.is_some() {
+                return false;
+            }
+            match self.queue.next_at() {
+                Some(at) if at <= end => self.step(),
+                _ => {
+                    self.now = end;
+                    return done(self);
+                }
+            }
+        }
+    }
+
+    /// Lets time pass.
+    pub fn rest(&mut self, time: Duration) {
+        self.run(time, |_| false);
+    }
+
+    fn step(&mut self) {
+        let Some((at, event)) = self.queue.pop() else { return };
+        self.now = at;
+        self.counters.events += 1;
+        match event {
+            Event::Timer(host) => self.timer(host),
+            Event::Datagram { from, passage, data } => self.datagram(from, passage, data),
+            Event::Connect { from, life, conn, to } => self.connect(from, life, conn, to),
+            Event::Segment { stream, side } => self.segment(stream, side),
+            Event::Read { stream, side } => self.hear(stream, side),
+            Event::Flush { stream, side } => self.flush_timeout(stream, side),
+            Event::Tell { host, life, told } => self.told(host, life, told),
+            Event::Synced { host, life } => self.synced(host, life),
+            Event::Program(program) => self.woken(program),
+            Event::Taken(program) => {
+                self.play(program, What::Room);
+            }
+            Event::Birth(host, life) => {
+                if self.hosts[host.0].life == life {
+                    self.bear(host);
+                }
+            }
+        }
+        if let Some((rule, words)) = self.ledger.breach.take() {
+            self.judge(Err((rule, words)));
+        }
+    }
+
+    fn judge(&mut self, verdict: Verdict) {
+        if let Err((rule, words)) = verdict
+            && self.breach.is_none()
+        {
+            self.breach = Some(Breach { at: self.now, rule, words });
+        }
+    }
+
+    // --- roles -------------------------------------------------------------------------------------------------
+
+    fn bear(&mut self, id: HostId) {
+        let dice = Dice::named(self.seed, "role", &[id.0 as u64, self.hosts[id.0].life]);
+        self.counters.births += 1;
+        self.trace.note(self.now, "birth", id.0, &"", &[]);
+        let host = &mut self.hosts[id.0];
+        host.bear(self.now, dice);
+        let udp = Some(host.bound());
+        self.feed(id, |role, now| role.handle_input(now, Input::Started { udp }));
+    }
+
+    /// One thing in, everything out.
+    fn feed(&mut self, id: HostId, input: impl FnOnce(&mut dyn Role, Now)) {
+        let host = &mut self.hosts[id.0];
+        let Some(mut role) = host.role.take() else { return };
+        let now = host.clock.read(self.now);
+        input(&mut *role, now);
+        self.drain(id, &mut *role, now);
+        let host = &mut self.hosts[id.0];
+        match host.exit {
+            Some(status) => self.ended(id, status),
+            None => {
+                let next = role.poll_timeout().map(|at| host.clock.when(at).max(self.now));
+                host.role = Some(role);
+                self.arm(id, next);
+            }
+        }
+    }
+
+    fn arm(&mut self, id: HostId, next: Option<Instant>) {
+        let host = &mut self.hosts[id.0];
+        if let Some(at) = next
+            && host.wake.is_none_or(|wake| at < wake)
+        {
+            host.wake = Some(at);
+            self.queue.push(at, Event::Timer(id));
+        }
+    }
+
+    fn timer(&mut self, id: HostId) {
+        let host = &mut self.hosts[id.0];
+        if host.wake != Some(self.now) {
+            return;
+        }
+        host.wake = None;
+        let now = host.clock.read(self.now);
+        let due = host.role.as_ref().and_then(|role| role.poll_timeout());
+        if due.is_none_or(|at| at > now.instant) {
+            let next = due.map(|at| host.clock.when(at));
+            return self.arm(id, next);
+        }
+        host.spins = if host.spins.0 == self.now { (self.now, host.spins.1 + 1) } else { (self.now, 0) };
+        if host.spins.1 > MAX_SPINS {
+            let words = format!("{} asks to be called at {due:?}, which is past", host.spec.name);
+            return self.judge(Err(("timer in the past", words)));
+        }
+        self.trace.note(self.now, "timeout", id.0, &"", &[]);
+        self.feed(id, |role, now| role.handle_timeout(now));
+    }
+
+    fn drain(&mut self, id: HostId, role: &mut dyn Role, now: Now) {
+        let mut buffer = std::mem::take(&mut self.buffer);
+        let mut turns = 0;
+        loop {
+            let mut silent = true;
+            while let Some(transmit) = role.poll_transmit(now, &mut buffer) {
+                (silent, turns) = (false, turns + 1);
+                let size = transmit.segment_size.unwrap_or(transmit.len).max(1);
+                for data in buffer[..transmit.len].chunks_mut(size) {
+                    self.transmit(id, transmit.to, data);
+                }
+                if turns > MAX_TURNS {
+                    break;
+                }
+            }
+            while let Some(output) = role.poll_output(now) {
+                (silent, turns) = (false, turns + 1);
+                self.perform(id, output);
+                if turns > MAX_TURNS {
+                    break;
+                }
+            }
+            if turns > MAX_TURNS {
+                let name = &self.hosts[id.0].spec.name;
+                self.judge(Err(("never comes to rest", format!("{name} has {turns} things to do at once"))));
+            }
+            if silent || turns > MAX_TURNS {
+                break;
+            }
+        }
+        self.buffer = buffer;
+    }
+
+    fn transmit(&mut self, id: HostId, to: SocketAddr, data: &mut [u8]) {
+        self.counters.datagrams += 1;
+        self.counters.bytes += data.len() as u64;
+        self.trace.note(self.now, "send", id.0, &to, data);
+        let host = &self.hosts[id.0];
+        let port = host.spec.udp_port;
+        if host.spec.is_daemon {
+            let verdict = self.wire.sent(data);
+            self.judge(verdict);
+        } else if matches!(Beacon::parse(data), Some(Beacon::Punch { .. })) {
+            self.counters.punches += 1;
+        }
+        let Some((passage, target)) = self.net.depart(self.now, id, port, to) else { return };
+        let arrivals = self.net.send(self.now, (id, target), data);
+        for at in arrivals.into_iter().flatten() {
+            let mut copy = self.spare.pop().unwrap_or_default();
+            copy.clear();
+            copy.extend_from_slice(data);
+            self.queue.push(at, Event::Datagram { from: id, passage, data: copy });
+        }
+    }
+
+    fn datagram(&mut self, from: HostId, passage: Passage, mut data: Vec<u8>) {
+        if let Some((host, port)) = self.net.arrive(self.now, passage)
+            && self.hosts[host.0].spec.udp_port == port
+            && !self.net.is_cut((from, host))
+        {
+            if self.net.is_clogged((from, host)) {
+                self.held.push((from, passage, host, data));
+                return;
+            }
+            self.counters.delivered += 1;
+            self.trace.note(self.now, "receive", host.0, &passage.src, &data);
+            self.feed(host, |role, now| role.handle_datagram(now, passage.src, &mut data));
+        }
+        if self.spare.len() < 1024 {
+            self.spare.push(data);
+        }
+    }
+
+    fn perform(&mut self, id: HostId, output: Output) {
+        match output {
+            Output::Listen(listener) => {
+                self.hosts[id.0].listening.insert(listener);
+                self.tell(id, self.now, Told::Listening(listener));
+            }
+            Output::Connect { conn, to } => self.dial(id, conn, to),
+            Output::Send { conn, data } => {
+                if !self.hosts[id.0].spec.is_daemon {
+                    let verdict = self.registry.said(conn, &data, &self.hosts[id.0].disk);
+                    self.judge(verdict);
+                }
+                if let Some((stream, side)) = self.ends.get(&End::Host(id, conn)).copied() {
+                    if let Some(s) = self.streams.get_mut(&stream) {
+                        s.halves[side].send(data);
+                    }
+                    self.pump(stream, side);
+                }
+            }
+            Output::Pause(conn) => self.pause(End::Host(id, conn), true),
+            Output::Resume(conn) => self.pause(End::Host(id, conn), false),
+            Output::Close(conn) => self.close(id, conn),
+            Output::Store { ticket, store } => {
+                let at = self.now + Duration::from_micros(self.dice.between(SYNC.0, SYNC.1));
+                let host = &mut self.hosts[id.0];
+                let life = host.life;
+                let at = host.disk.submit(at, ticket, store);
+                self.queue.push(at, Event::Synced { host: id, life });
+            }
+            Output::Post { ticket, body, .. } => {
+                self.posts.push(body);
+                self.tell(id, self.now + Duration::from_millis(50), Told::Posted { ticket });
+            }
+            Output::Log(record) => {
+                let mut words = record.message.to_owned();
+                for (name, value) in &record.fields {
+                    words.push_str(&format!(" {name}={value}"));
+                }
+                let log = &mut self.hosts[id.0].log;
+                if log.len() >= MAX_LOG {
+                    log.remove(0);
+                }
+                log.push((self.now, record.level, words));
+            }
+            Output::Exit(status) => self.hosts[id.0].exit = self.hosts[id.0].exit.or(Some(status)),
+        }
+    }
+
+    fn tell(&mut self, host: HostId, at: Instant, told: Told) {
+        let life = self.hosts[host.0].life;
+        self.queue.push(at, Event::Tell { host, life, told });
+    }
+
+    fn told(&mut self, id: HostId, life: u64, told: Told) {
+        if self.hosts[id.0].life != life {
+            return;
+        }
+        self.trace.note(self.now, "tell", id.0, &told, &[]);
+        let input = match told {
+            Told::Listening(listener) => Input::Listening { listener, result: Ok(()) },
+            Told::Sent { conn, bytes } => Input::Sent { conn, bytes },
+            Told::Closed { conn, reason } => {
+                self.hosts[id.0].dialing.remove(&conn);
+                Input::Closed { conn, reason }
+            }
+            Told::Posted { ticket } => Input::Posted { ticket, result: Ok(200) },
+        };
+        self.feed(id, |role, now| role.handle_input(now, input));
+    }
+
+    fn synced(&mut self, id: HostId, life: u64) {
+        if self.hosts[id.0].life != life {
+            return;
+        }
+        let Some((ticket, store, result)) = self.hosts[id.0].disk.sync() else { return };
+        self.trace.note(self.now, "synced", id.0, &store, &ticket.to_le_bytes());
+        if let (Store::Records(changes), Ok(())) = (&store, &result) {
+            let verdict = self.registry.stored(changes);
+            self.judge(verdict);
+        }
+        self.feed(id, |role, now| role.handle_input(now, Input::Stored { ticket, result }));
+    }
+
+    /// A role ended by itself: what it wrote still reaches disk and peers.
+    fn ended(&mut self, id: HostId, status: u8) {
+        while let Some((_, store, result)) = self.hosts[id.0].disk.sync() {
+            if let (Store::Records(changes), Ok(())) = (&store, &result) {
+                let verdict = self.registry.stored(changes);
+                self.judge(verdict);
+            }
+        }
+        for (stream, side) in self.streams_of(id) {
+            if let Some(s) = self.streams.get_mut(&stream) {
+                s.halves[side].close();
+                s.halves[1 - side].deaf = true;
+            }
+            self.pump(stream, side);
+            self.queue.push(self.now + FLUSH_TIMEOUT, Event::Flush { stream, side });
+        }
+        let host = &mut self.hosts[id.0];
+        host.end();
+        if status != 0 {
+            let life = host.life;
+            self.queue.push(self.now + SUPERVISOR, Event::Birth(id, life));
+        }
+    }
+
+    fn streams_of(&self, id: HostId) -> Vec<(u64, usize)> {
+        let own = |(end, at): (&End, &(u64, usize))| match end {
+            End::Host(host, _) if *host == id => Some(*at),
+            _ => None,
+        };
+        self.ends.iter().filter_map(own).collect()
+    }
+
+    // --- byte streams ------------------------------------------------------------------------------------------
+
+    fn dial(&mut self, from: HostId, conn: ConnId, to: Dial) {
+        let host = &mut self.hosts[from.0];
+        let life = host.life;
+        host.dialing.insert(conn);
+        let Some(&to) = host.spec.dials.get(&to) else {
+            let reason = Closed::Failed("no such address".into());
+            return self.tell(from, self.now, Told::Closed { conn, reason });
+        };
+        let at = self.now + self.net.stream_delay((from, to), 0);
+        self.queue.push(at, Event::Connect { from, life, conn, to });
+    }
+
+    fn connect(&mut self, from: HostId, life: u64, conn: ConnId, to: HostId) {
+        let dialer = &self.hosts[from.0];
+        if dialer.life != life || !dialer.dialing.contains(&conn) {
+            return;
+        }
+        if self.net.is_cut((from, to)) || self.net.is_cut((to, from)) {
+            let reason = Closed::Failed("connection timed out".into());
+            return self.tell(from, self.now + CONNECT_TIMEOUT, Told::Closed { conn, reason });
+        }
+        if !self.hosts[to.0].listening.contains(&Listener::Registry) {
+            let reason = Closed::Failed("connection refused".into());
+            let at = self.now + self.net.stream_delay((to, from), 0);
+            return self.tell(from, at, Told::Closed { conn, reason });
+        }
+        self.hosts[from.0].dialing.remove(&conn);
+        let (stream, there) = self.accept(End::Host(from, conn), from, to);
+        let port = self.dice.between(32_768, 60_999) as u16;
+        let peer = Some(SocketAddr::new(self.net.public_ip(from), port));
+        let local = Some(SocketAddr::new(self.net.ip(to), 9000));
+        self.signal(stream, 1, Segment::Opened);
+        let input = Input::Opened { conn: there, listener: Some(Listener::Registry), peer, local };
+        self.feed(to, |role, now| role.handle_input(now, input));
+    }
+
+    fn accept(&mut self, end: End, from: HostId, to: HostId) -> (u64, ConnId) {
+        self.accepted += 1;
+        self.counters.streams += 1;
+        let (stream, conn) = (self.accepted, ConnId::Accepted(self.accepted));
+        let ends = [end, End::Host(to, conn)];
+        for (side, end) in ends.into_iter().enumerate() {
+            self.ends.insert(end, (stream, side));
+        }
+        let halves = [Half::default(), Half::default()];
+        self.streams.insert(stream, Stream { ends, hosts: [from, to], halves, waits: [false; 2] });
+        (stream, conn)
+    }
+
+    fn pause(&mut self, end: End, paused: bool) {
+        let Some((stream, side)) = self.ends.get(&end).copied() else { return };
+        if let Some(s) = self.streams.get_mut(&stream) {
+            s.halves[1 - side].paused = paused;
+        }
+        if !paused {
+            // What waits is read in a turn of its own, not while outputs are drained.
+            self.queue.push(self.now, Event::Read { stream, side: 1 - side });
+        }
+    }
+
+    fn close(&mut self, id: HostId, conn: ConnId) {
+        let Some((stream, side)) = self.ends.get(&End::Host(id, conn)).copied() else {
+            if self.hosts[id.0].dialing.remove(&conn) {
+                self.tell(id, self.now, Told::Closed { conn, reason: Closed::Eof });
+            }
+            return;
+        };
+        let Some(s) = self.streams.get_mut(&stream) else { return };
+        if s.halves[1 - side].deaf {
+            return;
+        }
+        s.halves[1 - side].deaf = true;
+        s.halves[side].close();
+        s.waits[side] = true;
+        self.queue.push(self.now + FLUSH_TIMEOUT, Event::Flush { stream, side });
+        self.pump(stream, side);
+    }
+
+    fn flush_timeout(&mut self, stream: u64, side: usize) {
+        if self.streams.get(&stream).is_some_and(|s| !s.halves[side].is_finished()) {
+            self.signal(stream, side, Segment::Reset);
+            self.closed_for_good(stream, side);
+        }
+    }
+
+    /// A side that closed hears that it is closed.
+    fn closed_for_good(&mut self, stream: u64, side: usize) {
+        let Some(s) = self.streams.get_mut(&stream) else { return };
+        let waits = std::mem::take(&mut s.waits[side]);
+        if let (End::Host(host, conn), true) = (s.ends[side], waits) {
+            self.tell(host, self.now, Told::Closed { conn, reason: Closed::Eof });
+        }
+    }
+
+    fn pump(&mut self, stream: u64, side: usize) {
+        let Some(s) = self.streams.get_mut(&stream) else { return };
+        let pumped = s.halves[side].pump();
+        let end = s.ends[side];
+        for bytes in pumped.segments {
+            self.fly(stream, side, bytes);
+        }
+        if pumped.taken > 0 {
+            match end {
+                End::Host(host, conn) => {
+                    self.tell(host, self.now, Told::Sent { conn, bytes: pumped.taken });
+                }
+                End::Program(program) => self.queue.push(self.now + LOCAL, Event::Taken(program)),
+            }
+        }
+        if pumped.finished {
+            self.closed_for_good(stream, side);
+        }
+    }
+
+    fn signal(&mut self, stream: u64, side: usize, segment: Segment) {
+        if let Some(s) = self.streams.get_mut(&stream) {
+            s.halves[side].signal(segment);
+            self.fly(stream, side, 0);
+        }
+    }
+
+    fn fly(&mut self, stream: u64, side: usize, bytes: usize) {
+        let Some(s) = self.streams.get_mut(&stream) else { return };
+        let way = (s.hosts[side], s.hosts[1 - side]);
+        let delay = if way.0 == way.1 { LOCAL } else { self.net.stream_delay(way, bytes) };
+        let at = s.halves[side].arrival(self.now, delay);
+        self.queue.push(at, Event::Segment { stream, side });
+    }
+
+    fn segment(&mut self, stream: u64, side: usize) {
+        let Some(s) = self.streams.get_mut(&stream) else { return };
+        let way = (s.hosts[side], s.hosts[1 - side]);
+        let half = &mut s.halves[side];
+        if self.net.is_cut(way) || self.net.is_clogged(way) || half.stalled > 0 {
+            half.stalled += 1;
+            return;
+        }
+        half.arrive();
+        self.hear(stream, side);
+    }
+
+    /// Lets the receiver of a half read what it will.
+    fn hear(&mut self, stream: u64, side: usize) {
+        while let Some(s) = self.streams.get_mut(&stream) {
+            let Some(heard) = s.halves[side].hear() else { break };
+            match s.ends[1 - side] {
+                End::Host(host, conn) => {
+                    if matches!(heard, Heard::Closed(_)) {
+                        s.halves[1 - side].close();
+                    }
+                    self.heard(host, conn, heard);
+                }
+                End::Program(program) => self.program_heard(program, heard),
+            }
+        }
+        for side in [side, 1 - side] {
+            self.pump(stream, side);
+        }
+        if let Some(s) = self.streams.get(&stream)
+            && s.halves.iter().all(Half::is_over)
+        {
+            for end in s.ends {
+                if self.ends.get(&end).is_some_and(|(of, _)| *of == stream) {
+                    self.ends.remove(&end);
+                }
+                if let End::Host(_, conn) = end {
+                    self.registry.closed(conn);
+                }
+            }
+            self.streams.remove(&stream);
+        }
+    }
+
+    fn heard(&mut self, id: HostId, conn: ConnId, heard: Heard) {
+        match heard {
+            Heard::Opened => {
+                let local = Some(SocketAddr::new(self.net.ip(id), 50_000));
+                self.trace.note(self.now, "opened", id.0, &conn, &[]);
+                let input = Input::Opened { conn, listener: None, peer: None, local };
+                self.feed(id, |role, now| role.handle_input(now, input));
+            }
+            Heard::Bytes(bytes) => {
+                self.trace.note(self.now, "bytes", id.0, &conn, &bytes);
+                // Byte streams are cut anywhere.
+                let cut =
+                    if self.dice.chance(200_000) { self.dice.below(bytes.len() as u64) } else { 0 } as usize;
+                for data in [&bytes[..cut], &bytes[cut..]] {
+                    if !data.is_empty() {
+                        self.feed(id, |role, now| role.handle_input(now, Input::Bytes { conn, data }));
+                    }
+                }
+            }
+            Heard::Closed(reason) => {
+                self.trace.note(self.now, "closed", id.0, &(conn, &reason), &[]);
+                self.feed(id, |role, now| role.handle_input(now, Input::Closed { conn, reason }));
+            }
+        }
+    }
+
+    // --- programs ----------------------------------------------------------------------------------------------
+
+    /// Starts a program on a daemon's host; without a script it is moved by the caller.
+    pub fn add_program(&mut self, host: HostId, script: Option<Box<dyn Script>>) -> ProgramId {
+        let id = ProgramId(self.programs.len());
+        self.programs.push(Program {
+            host,
+            client: Client::new(),
+            script,
+            inbox: std::collections::VecDeque::new(),
+            stream: None,
+            dice: Dice::named(self.seed, "program", &[id.0 as u64]),
+            wake: None,
+            gone: false,
+        });
+        self.queue.push(self.now, Event::Program(id));
+        id
+    }
+
+    /// The program ends.
+    pub fn leave(&mut self, program: ProgramId) {
+        let p = &mut self.programs[program.0];
+        p.gone = true;
+        if let Some(stream) = p.stream.take()
+            && let Some(s) = self.streams.get_mut(&stream)
+        {
+            s.halves[0].close();
+            s.halves[1].deaf = true;
+            self.pump(stream, 0);
+        }
+    }
+
+    /// All programs leave.
+    pub fn dismiss(&mut self) {
+        (0..self.programs.len()).for_each(|program| self.leave(ProgramId(program)));
+    }
+
+    fn woken(&mut self, id: ProgramId) {
+        let program = &self.programs[id.0];
+        if program.gone {
+            return;
+        }
+        if program.stream.is_none() {
+            if self.is_ready(program.host) {
+                self.connect_program(id);
+            } else {
+                self.queue.push(self.now + RECONNECT, Event::Program(id));
+            }
+            return;
+        }
+        if program.wake.is_some_and(|at| at <= self.now) {
+            self.programs[id.0].wake = None;
+            self.play(id, What::Woken);
+        }
+    }
+
+    fn connect_program(&mut self, id: ProgramId) {
+        let host = self.programs[id.0].host;
+        let (stream, conn) = self.accept(End::Program(id), host, host);
+        let program = &mut self.programs[id.0];
+        program.stream = Some(stream);
+        program.client = Client::new();
+        let input = Input::Opened { conn, listener: Some(Listener::Ipc), peer: None, local: None };
+        self.feed(host, |role, now| role.handle_input(now, input));
+        self.play(id, What::Connected);
+    }
+
+    fn program_heard(&mut self, id: ProgramId, heard: Heard) {
+        let program = &mut self.programs[id.0];
+        if program.gone {
+            return;
+        }
+        match heard {
+            Heard::Opened => {}
+            Heard::Bytes(bytes) => {
+                self.trace.note(self.now, "program", program.host.0, &id, &bytes);
+                if let Err(broken) = program.client.handle_bytes(&bytes) {
+                    self.judge(Err(("local protocol broken", broken.to_string())));
+                }
+                self.listen(id);
+            }
+            Heard::Closed(reason) => {
+                program.client.handle_end(&format!("{reason:?}"));
+                if let Some(stream) = program.stream.take()
+                    && let Some(s) = self.streams.get_mut(&stream)
+                {
+                    s.halves[0].close();
+                }
+                self.listen(id);
+                self.play(id, What::Disconnected);
+                self.queue.push(self.now + RECONNECT, Event::Program(id));
+            }
+        }
+    }
+
+    /// Passes on what the client understood.
+    fn listen(&mut self, id: ProgramId) {
+        while let Some(event) = self.programs[id.0].client.poll_event() {
+            if self.programs[id.0].script.is_some() {
+                self.play(id, What::Event(event));
+            } else {
+                self.programs[id.0].inbox.push_back(event);
+            }
+        }
+    }
+
+    fn play(&mut self, id: ProgramId, what: What) {
+        let program = &mut self.programs[id.0];
+        if program.gone {
+            return;
+        }
+        if let Some(script) = &mut program.script {
+            let mut io = Io {
+                now: self.now,
+                host: program.host.0,
+                client: &mut program.client,
+                connected: program.stream.is_some(),
+                dice: &mut program.dice,
+                ledger: &mut self.ledger,
+                wake: &mut program.wake,
+            };
+            script.handle(&mut io, what);
+            if let Some(at) = program.wake {
+                self.queue.push(at, Event::Program(id));
+            }
+        }
+        self.write(id);
+    }
+
+    /// Hands the client's output to the operating system, as far as that takes it.
+    fn write(&mut self, id: ProgramId) {
+        let program = &mut self.programs[id.0];
+        let Some(stream) = program.stream else { return };
+        let Some(s) = self.streams.get_mut(&stream) else { return };
+        if s.halves[0].queued() == 0 && !program.client.output().is_empty() {
+            let output = program.client.output().to_vec();
+            program.client.wrote(output.len());
+            s.halves[0].send(output);
+            self.pump(stream, 0);
+        }
+    }
+
+    /// What [`World::add_program`] without a script is for: asks, and waits for the answer.
+    ///
+    /// # Errors
+    /// The daemon's words, or that there was no answer within `limit`.
+    pub fn ask(
+        &mut self,
+        program: ProgramId,
+        request: &Request<'_>,
+        limit: Duration,
+    ) -> Result<Answer, String> {
+        let ready = self.run(limit, |world| world.programs[program.0].stream.is_some());
+        let call = self.programs[program.0].client.call(request);
+        let (true, Some(call)) = (ready, call) else { return Err("cannot ask".into()) };
+        self.write(program);
+        self.hear_event(program, limit, |event| match event {
+            client::Event::Answer { call: of, result } if *of == call => Some(result.clone()),
+            _ => None,
+        })
+        .unwrap_or_else(|| Err("no answer".into()))
+    }
+
+    /// Says something that is not answered.
+    pub fn say(&mut self, program: ProgramId, request: &Request<'_>) {
+        self.programs[program.0].client.post(request);
+        self.write(program);
+    }
+
+    /// Starts a call without waiting; the answer is an event.
+    pub fn call(&mut self, program: ProgramId, request: &Request<'_>) -> Option<CallId> {
+        let call = self.programs[program.0].client.call(request);
+        self.write(program);
+        call
+    }
+
+    /// Waits for the first event that `wanted` takes; others stay where they are.
+    pub fn hear_event<T>(
+        &mut self,
+        program: ProgramId,
+        limit: Duration,
+        mut wanted: impl FnMut(&client::Event) -> Option<T>,
+    ) -> Option<T> {
+        let mut found = None;
+        self.run(limit, |world| {
+            let inbox = &mut world.programs[program.0].inbox;
+            let at = inbox.iter().position(|event| {
+                found = wanted(event);
+                found.is_some()
+            });
+            if let Some(at) = at {
+                inbox.remove(at);
+            }
+            at.is_some()
+        });
+        found
+    }
+
+    // --- faults ------------------------------------------------------------------------------------------------
+
+    /// The host loses power: the role, its connections and its unsynced writes are gone.
+    pub fn crash(&mut self, id: HostId) {
+        self.trace.note(self.now, "crash", id.0, &"", &[]);
+        let streams = self.streams_of(id);
+        let host = &mut self.hosts[id.0];
+        host.end();
+        host.disk.crash(&mut self.dice);
+        for (stream, side) in streams {
+            let Some(s) = self.streams.get_mut(&stream) else { continue };
+            self.ends.remove(&s.ends[side]);
+            s.halves[1 - side].deaf = true;
+            self.signal(stream, side, Segment::Reset);
+        }
+    }
+
+    /// Starts a host that is down, from what its disk holds.
+    pub fn restart(&mut self, id: HostId) {
+        if self.hosts[id.0].role.is_none() {
+            self.bear(id);
+        }
+    }
+
+    /// Asks a role to end, as the operator does.
+    pub fn stop(&mut self, id: HostId) {
+        self.feed(id, |role, now| role.handle_input(now, Input::Shutdown));
+    }
+
+    /// Nothing passes between two hosts.
+    pub fn partition(&mut self, a: HostId, b: HostId) {
+        self.partition_oneway(a, b);
+        self.partition_oneway(b, a);
+    }
+
+    /// Nothing passes from one host to another.
+    pub fn partition_oneway(&mut self, from: HostId, to: HostId) {
+        self.net.cut((from, to));
+    }
+
+    /// What one host sends to another waits, and comes all at once when it is healed.
+    pub fn clog(&mut self, from: HostId, to: HostId) {
+        self.net.clog((from, to));
+    }
+
+    /// Ends all partitions and clogs.
+    pub fn heal(&mut self) {
+        self.net.heal();
+        for (from, passage, _, data) in std::mem::take(&mut self.held) {
+            self.queue.push(self.now, Event::Datagram { from, passage, data });
+        }
+        for (&stream, s) in &mut self.streams {
+            for (side, half) in s.halves.iter_mut().enumerate() {
+                for _ in 0..std::mem::take(&mut half.stalled) {
+                    self.queue.push(self.now, Event::Segment { stream, side });
+                }
+            }
+        }
+    }
+
+    /// The NAT in front of a host forgets all its mappings.
+    pub fn rebind(&mut self, host: HostId) {
+        self.net.rebind(host);
+    }
+
+    /// The wall clock of a host jumps.
+    pub fn jump_clock(&mut self, host: HostId, micros: i64) {
+        self.hosts[host.0].clock.wall_offset += micros;
+    }
+
+    /// Writes of a host fail, or work again.
+    pub fn fail_disk(&mut self, host: HostId, failing: bool) {
+        self.hosts[host.0].disk.failing = failing;
+    }
+
+    /// Gives both directions between two hosts a shape of their own.
+    pub fn shape(&mut self, a: HostId, b: HostId, config: &LinkConfig) {
+        self.net.shape(a, b, config.clone());
+        self.net.shape(b, a, config.clone());
+    }
+}

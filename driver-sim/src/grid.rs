@@ -26,9 +26,9 @@ const SETTLE: Duration = Duration::from_secs(20);
 /// How two agents came together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Meeting {
-    /// Frames pass directly.
+    /// Frames passed directly from the first one on.
     Direct,
-    /// Frames pass directly, after the beacon had both send to each other.
+    /// Frames pass directly, after the first ones had to be relayed: both had to send before one could receive.
     Punched,
     /// Frames pass through the beacon.
     Relayed,
@@ -110,6 +110,10 @@ pub fn nat_grid(seed: u64) -> Grid {
 
 /// How an agent behind `a` comes together with one behind `b` that it asks for.
 pub fn meet(seed: u64, a: Option<NatConfig>, b: Option<NatConfig>) -> Meeting {
+    meet_in(seed, a, b).unwrap_or(Meeting::Failed)
+}
+
+fn meet_in(seed: u64, a: Option<NatConfig>, b: Option<NatConfig>) -> Option<Meeting> {
     let mut world = World::new(seed, LinkConfig::default());
     let rendezvous = world.add_default_rendezvous();
     let agents = [a, b].map(|nat| match nat {
@@ -121,20 +125,19 @@ pub fn meet(seed: u64, a: Option<NatConfig>, b: Option<NatConfig>) -> Meeting {
     }
     push(&mut world, agents[0], agents[1]);
     if !world.run(LIMIT, |world| world.pending().is_empty()) {
-        return Meeting::Failed;
+        return None;
     }
     world.rest(SETTLE);
     push(&mut world, agents[1], agents[0]);
     if !world.run(LIMIT, |world| world.pending().is_empty()) {
-        return Meeting::Failed;
+        return None;
     }
-    let relayed = agents.map(|agent| is_relayed(&mut world, agent));
-    match (relayed, world.counters().punches) {
-        ([Some(false), Some(false)], 0) => Meeting::Direct,
-        ([Some(false), Some(false)], _) => Meeting::Punched,
-        ([Some(_), Some(_)], _) => Meeting::Relayed,
-        _ => Meeting::Failed,
-    }
+    let [a, b] = agents.map(|agent| is_relayed(&mut world, agent));
+    Some(match (a? || b?, world.counters().relayed) {
+        (true, _) => Meeting::Relayed,
+        (false, 0) => Meeting::Direct,
+        (false, _) => Meeting::Punched,
+    })
 }
 
 fn push(world: &mut World, from: HostId, to: HostId) {

@@ -35,6 +35,15 @@ pub struct HostSpec {
     pub is_daemon: bool,
 }
 
+/// Whether the operator asked the role to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stopping {
+    No,
+    Yes,
+    /// And to start again at once.
+    ForRestart,
+}
+
 /// A host as it lives.
 pub(crate) struct Host {
     pub(crate) spec: HostSpec,
@@ -51,6 +60,7 @@ pub(crate) struct Host {
     /// Timeouts fed at one instant.
     pub(crate) spins: (Instant, u32),
     pub(crate) exit: Option<u8>,
+    pub(crate) stopping: Stopping,
     pub(crate) log: Vec<(Instant, Level, String)>,
 }
 
@@ -77,6 +87,7 @@ impl Host {
             wake: None,
             spins: (Instant::ORIGIN, 0),
             exit: None,
+            stopping: Stopping::No,
             log: Vec::new(),
         }
     }
@@ -86,6 +97,7 @@ impl Host {
         self.clock.born = now;
         self.life += 1;
         self.exit = None;
+        self.stopping = Stopping::No;
         self.role = Some((self.spec.birth)(&self.disk, self.clock.read(now), dice));
     }
 

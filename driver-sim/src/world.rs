@@ -19,7 +19,7 @@ use crate::{
     check::{Breach, RegistryJudge, Verdict, WireJudge},
     dice::Dice,
     disk::Disk,
-    host::{Host, HostSpec},
+    host::{Host, HostSpec, Stopping},
     ledger::Ledger,
     link::LinkConfig,
     nat::NatConfig,
@@ -130,8 +130,8 @@ pub struct Counters {
     pub datagrams: u64,
     /// Datagrams that reached a role.
     pub delivered: u64,
-    /// Calls of the beacon to send to each other.
-    pub punches: u64,
+    /// Frames that the beacon passed on.
+    pub relayed: u64,
     /// Bytes of the datagrams that roles sent.
     pub bytes: u64,
     /// Byte streams that were accepted.
@@ -456,8 +456,8 @@ impl World {
         if host.spec.is_daemon {
             let verdict = self.wire.sent(data);
             self.judge(verdict);
-        } else if matches!(Beacon::parse(data), Some(Beacon::Punch { .. })) {
-            self.counters.punches += 1;
+        } else if matches!(Beacon::parse(data), Some(Beacon::Deliver { .. })) {
+            self.counters.relayed += 1;
         }
         let Some((passage, target)) = self.net.depart(self.now, id, port, to) else { return };
         let arrivals = self.net.send(self.now, (id, target), data);
@@ -588,9 +588,11 @@ impl World {
         }
         let host = &mut self.hosts[id.0];
         host.end();
+        let life = host.life;
         if status != 0 {
-            let life = host.life;
             self.queue.push(self.now + SUPERVISOR, Event::Birth(id, life));
+        } else if host.stopping == Stopping::ForRestart {
+            self.queue.push(self.now, Event::Birth(id, life));
         }
     }
 
@@ -1018,15 +1020,19 @@ impl World {
         }
     }
 
-    /// Starts a host that is down, from what its disk holds.
+    /// Starts a host that is down, from what its disk holds; one that is ending is started when it has ended.
     pub fn restart(&mut self, id: HostId) {
-        if self.hosts[id.0].role.is_none() {
+        let host = &mut self.hosts[id.0];
+        if host.role.is_none() {
             self.bear(id);
+        } else if host.stopping != Stopping::No {
+            host.stopping = Stopping::ForRestart;
         }
     }
 
     /// Asks a role to end, as the operator does.
     pub fn stop(&mut self, id: HostId) {
+        self.hosts[id.0].stopping = Stopping::Yes;
         self.feed(id, |role, now| role.handle_input(now, Input::Shutdown));
     }
 

@@ -84,6 +84,8 @@ pub struct Path {
     last_owed: Option<Instant>,
     probe_due: Option<Instant>,
     probe_wait: Duration,
+    /// Probes sent since the relay took over: they go around all addresses until one answers.
+    probes_sent: u8,
     probes_answered: u8,
     /// Until when the peer may go on using the relay without moving us back.
     settling_until: Option<Instant>,
@@ -110,6 +112,7 @@ impl Path {
             last_owed: None,
             probe_due: None,
             probe_wait: PROBE_FIRST,
+            probes_sent: 0,
             probes_answered: 0,
             settling_until: None,
         }
@@ -124,6 +127,13 @@ impl Path {
             self.candidates.remove(0);
         }
         let _ = self.candidates.push(address);
+    }
+
+    /// New addresses are known: if the relay carries traffic, they are probed at once.
+    pub fn on_located(&mut self, now: Instant) {
+        if self.via == Via::Relay {
+            self.probe_soon(now);
+        }
     }
 
     /// Forgets addresses that never proved themselves, before fresh ones are learned.
@@ -167,13 +177,13 @@ impl Path {
     }
 
     /// A verified key exchange came over `route`. It is replayable, so it moves nothing that already works.
-    pub fn on_exchange(&mut self, route: Route) {
+    pub fn on_exchange(&mut self, now: Instant, route: Route) {
         match (route, self.via) {
             (Route::Direct(address), Via::Unknown) => {
                 self.direct = Some(address);
                 self.via = Via::Direct;
             }
-            (Route::Relay, Via::Unknown) => self.via = Via::Relay,
+            (Route::Relay, Via::Unknown) => self.start_relaying(now),
             (Route::Direct(address), _) => self.add_candidate(address),
             (Route::Relay, _) => {}
         }
@@ -264,11 +274,21 @@ impl Path {
         if self.probe_due.is_none_or(|at| at > now) {
             return None;
         }
-        let target = self.direct();
+        let target = self.probe_target();
+        self.probes_sent = self.probes_sent.wrapping_add(1);
         let busy = self.last_owed.is_some_and(|at| now.since(at) < BUSY_FOR);
         self.probe_wait = (self.probe_wait * 2).min(if busy { PROBE_BUSY } else { PROBE_LAST });
         self.probe_due = target.map(|_| now + self.probe_wait);
         target
+    }
+
+    /// Any address may be the one that works: a registered one behind a NAT is not, nor an old one after a move.
+    fn probe_target(&self) -> Option<SocketAddr> {
+        if self.probes_answered > 0 {
+            return self.direct();
+        }
+        let turn = usize::from(self.probes_sent).checked_rem(self.direct_addresses().count())?;
+        self.direct_addresses().nth(turn)
     }
 
     /// A keepalive is due: nothing was sent for [`KEEPALIVE_AFTER`].
@@ -291,6 +311,7 @@ impl Path {
     fn start_relaying(&mut self, now: Instant) {
         self.via = Via::Relay;
         self.settling_until = None;
+        self.probes_sent = 0;
         self.probes_answered = 0;
         self.probe_wait = PROBE_FIRST;
         self.probe_due = self.direct().map(|_| now + PROBE_FIRST);
@@ -318,9 +339,28 @@ mod tests {
 
     fn direct_path() -> Path {
         let mut path = Path::new();
-        path.on_exchange(Route::Direct(address(1)));
+        path.on_exchange(at(0), Route::Direct(address(1)));
         path.on_authenticated(at(0), Route::Direct(address(1)), true, false);
         path
+    }
+
+    #[test]
+    fn a_peer_first_met_through_the_relay_is_probed_at_each_of_its_addresses() {
+        let mut path = Path::new();
+        path.add_candidate(address(1));
+        path.add_candidate(address(2));
+        path.on_exchange(at(0), Route::Relay);
+        let mut targets = std::vec::Vec::new();
+        while targets.len() < 4 {
+            let due = path.poll_timeout().unwrap();
+            targets.extend(path.poll_probe(due));
+        }
+        assert_eq!(targets, [address(1), address(2), address(1), address(2)]);
+        path.on_authenticated(at(9000), Route::Direct(address(2)), true, true);
+        path.on_probe_answered(at(9000));
+        assert_eq!(path.poll_probe(at(9000)), Some(address(2)));
+        assert!(path.on_probe_answered(at(9001)));
+        assert_eq!(path.route(true), Some(Route::Direct(address(2))));
     }
 
     #[test]
@@ -461,7 +501,7 @@ mod tests {
     #[test]
     fn hazard_02_d13_the_endpoint_follows_sealed_frames_not_key_exchanges() {
         let mut path = direct_path();
-        path.on_exchange(Route::Direct(address(2)));
+        path.on_exchange(at(0), Route::Direct(address(2)));
         assert_eq!(path.route(true), Some(Route::Direct(address(1))), "a replayed exchange moves nothing");
         path.on_authenticated(at(1), Route::Direct(address(3)), true, false);
         assert_eq!(path.route(true), Some(Route::Direct(address(3))), "NAT rebinding is followed");

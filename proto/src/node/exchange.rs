@@ -41,6 +41,7 @@ impl<C: Crypto, R: Rng> Ctx<'_, C, R> {
                     for candidate in candidates {
                         peer.path.add_candidate(*candidate);
                     }
+                    peer.path.on_located(now);
                 }
                 if !peer.tunnel.is_ready() {
                     peer.tunnel.want(now);
@@ -133,7 +134,7 @@ impl<C: Crypto, R: Rng> Ctx<'_, C, R> {
         let now = self.now;
         let Some(peer) = self.parts.peers.get_mut(slot as usize) else { return };
         peer.answer_route = Some(exchange.route);
-        peer.path.on_exchange(exchange.route);
+        peer.path.on_exchange(now, exchange.route);
         let rekeyed = peer.tunnel.is_ready();
         let outcome = peer.tunnel.handle_key(now, &exchange.x25519, true, self.crypto, self.rng);
         let (node, relay) = (peer.node, peer.path.is_relayed());
@@ -146,6 +147,13 @@ impl<C: Crypto, R: Rng> Ctx<'_, C, R> {
             }
             KeyOutcome::Begun => self.notice(Event::TunnelUp { node, relay, rekeyed }),
             KeyOutcome::Copy | KeyOutcome::Repeated | KeyOutcome::Weak | KeyOutcome::Downgrade => {}
+        }
+        // Met through the relay, by a peer that may not be able to reach us: then we try to reach it.
+        if self
+            .peer(slot)
+            .is_some_and(|peer| peer.path.is_relayed() && peer.path.is_lost() && !peer.relay_only)
+        {
+            self.ask_location(slot);
         }
         self.unblock(slot);
     }

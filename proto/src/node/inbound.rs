@@ -170,7 +170,7 @@ impl<C: Crypto, R: Rng> Ctx<'_, C, R> {
         let probe = header.protocol == Protocol::Control;
         if let Some(peer) = self.peer(slot) {
             peer.answer_route = Some(route);
-            peer.path.on_exchange(route);
+            peer.path.on_exchange(now, route);
             peer.path.on_authenticated(now, route, true, probe);
         }
         self.packet(slot, route, &header, packet, payload);

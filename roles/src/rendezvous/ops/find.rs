@@ -85,15 +85,14 @@ pub(in crate::rendezvous) fn resolve<C: Crypto>(
         "real_addr": node.endpoint.addr,
         "key_age_days": age_days(node.key_since(), caller.now.unix_secs()),
     };
-    match registry.config.relay_address.filter(|_| node.endpoint.relay_only) {
-        Some(relay) => {
+    if node.endpoint.relay_only {
+        // Without a relay address of ours, the asker's own beacon has to do.
+        answer.insert("relay_only".to_owned(), json!(true));
+        if let Some(relay) = registry.config.relay_address {
             answer.insert("real_addr".to_owned(), json!(relay.to_string()));
-            answer.insert("relay_only".to_owned(), json!(true));
         }
-        None if node.endpoint.lan.is_empty() => {}
-        None => {
-            answer.insert("lan_addrs".to_owned(), json!(node.endpoint.lan));
-        }
+    } else if !node.endpoint.lan.is_empty() {
+        answer.insert("lan_addrs".to_owned(), json!(node.endpoint.lan));
     }
     trust::note_contact(registry, requester, target, caller.now.unix_secs());
     Ok(answer)

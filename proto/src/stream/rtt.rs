@@ -18,7 +18,7 @@ pub struct RttEstimator {
     /// Nanoseconds; 0 until the first sample. Truncating integer arithmetic, as in the golden vectors.
     srtt: u64,
     rttvar: u64,
-    /// How often the timeout was doubled since the last progress.
+    /// How often the timeout was doubled since the last sample.
     backoff: u8,
 }
 
@@ -69,7 +69,8 @@ impl RttEstimator {
         self.backoff > 0
     }
 
-    /// The peer acknowledged something new: the path works, undo the doubling.
+    /// A segment that was sent once was acknowledged in time: undo the doubling. Not before (RFC 6298, 5: Karn), or a
+    /// path slower than the timeout is never measured, because every segment of it is sent twice.
     pub fn progress(&mut self) {
         self.backoff = 0;
     }

@@ -25,7 +25,7 @@ impl Dice {
 
     /// Uniform in `0..bound`; 0 if `bound` is 0.
     pub fn below(&mut self, bound: u64) -> u64 {
-        (u128::from(self.0.u64()) * u128::from(bound) >> 64) as u64
+        ((u128::from(self.0.u64()) * u128::from(bound)) >> 64) as u64
     }
 
     /// Uniform in `low..=high`; `low` if they are the wrong way round.

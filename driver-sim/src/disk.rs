@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use pilot_proto::{Instant, rng::Rng as _};
+use pilot_proto::Instant;
 use pilot_roles::role::{Area, Store};
 
 use crate::dice::Dice;
@@ -70,7 +70,7 @@ impl Disk {
                 let _ = self.apply(&store);
             } else {
                 if let Store::Create { area, name, bytes } = store
-                    && dice.u32() % 2 == 0
+                    && dice.chance(500_000)
                 {
                     let torn = dice.below(bytes.len() as u64 + 1) as usize;
                     self.files.entry((area, name)).or_insert_with(|| bytes[..torn].to_vec());

@@ -120,9 +120,7 @@ impl Link {
     pub(crate) fn stream_delay(&mut self, bytes: usize) -> Duration {
         let c = &self.config;
         let mut micros = c.delay_us + if c.jitter_us > 0 { self.dice.below(c.jitter_us + 1) } else { 0 };
-        if c.rate > 0 {
-            micros += bytes as u64 * 1_000_000 / c.rate;
-        }
+        micros += (bytes as u64 * 1_000_000).checked_div(c.rate).unwrap_or(0);
         let mut again = 200_000;
         while again < 10_000_000 && self.dice.chance(c.loss_ppm) {
             micros += again;

@@ -274,16 +274,22 @@ fn smaller(from: &Scenario) -> Vec<Scenario> {
     let plain = LinkConfig { delay_us: from.link.delay_us, ..LinkConfig::default() };
     offer(&|s| s.link = plain.clone());
     for at in 0..from.transfers.len() {
-        offer(&|s| drop(s.transfers.remove(at)));
+        offer(&|s| {
+            s.transfers.remove(at);
+        });
     }
     for at in 0..from.trusts.len() {
-        offer(&|s| drop(s.trusts.remove(at)));
+        offer(&|s| {
+            s.trusts.remove(at);
+        });
     }
     for at in (0..from.faults.len()).rev() {
-        offer(&|s| drop(s.faults.remove(at)));
+        offer(&|s| {
+            s.faults.remove(at);
+        });
     }
     if !from.used_hosts().contains(&from.agents.len()) && from.agents.len() > 1 {
-        offer(&|s| drop(s.agents.pop()));
+        offer(&|s| s.agents.truncate(s.agents.len() - 1));
     }
     for at in 0..from.agents.len() {
         offer(&|s| (s.agents[at].carrier, s.agents[at].beside) = (None, None));

@@ -21,7 +21,7 @@ const HEAD: usize = 8;
 const CHUNK: u64 = 64 * 1024;
 /// Between two attempts.
 const RETRY: Duration = Duration::from_secs(1);
-/// How long all of a transfer may stay out after the sender's close was confirmed, before it is sent again.
+/// How long nothing may arrive after the sender's close was confirmed, before all is sent again.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Listens on every agent: learns the node's id, receives transfers and says yes to trust requests.
@@ -188,8 +188,9 @@ enum State {
     Closing {
         close: Option<CallId>,
     },
-    /// The daemon confirmed the close.
+    /// The daemon confirmed the close; how much had arrived when we looked last, and until when more must have.
     Waiting {
+        received: u64,
         until: Instant,
     },
     Done,
@@ -217,6 +218,15 @@ impl Push {
         self.attempts += 1;
         let to = SockAddr::new(Addr::backbone(node), PORT);
         self.state = State::Dialing(io.client.call(&Request::Dial { to }));
+    }
+
+    fn received(&self, ledger: &Ledger) -> u64 {
+        ledger.transfer(self.number).map_or(0, |transfer| transfer.received)
+    }
+
+    fn wait(&mut self, io: &mut Io<'_>) {
+        self.state = State::Waiting { received: self.received(io.ledger), until: io.now + PATIENCE };
+        io.wake_at(io.now + RETRY);
     }
 
     fn again(&mut self, io: &mut Io<'_>, why: String) {
@@ -248,9 +258,11 @@ impl Script for Push {
             (_, State::Done) => {}
             (What::Connected, _) | (What::Woken, State::Idle) => self.begin(io),
             (What::Disconnected, _) => self.state = State::Idle,
-            (What::Woken, State::Waiting { until }) => {
+            (What::Woken, State::Waiting { received, until }) => {
                 if self.is_done(io.ledger) {
                     self.state = State::Done;
+                } else if self.received(io.ledger) > received {
+                    self.wait(io);
                 } else if io.now < until {
                     io.wake_at(io.now + RETRY);
                 } else if io.ledger.calm {
@@ -275,8 +287,7 @@ impl Script for Push {
                 }
             }
             (What::Event(Event::Answer { call, .. }), State::Closing { close }) if close == Some(call) => {
-                self.state = State::Waiting { until: io.now + PATIENCE };
-                io.wake_at(io.now + RETRY);
+                self.wait(io);
             }
             (What::Event(Event::End { stream: ended }), State::Sending { stream, .. }) if ended == stream => {
                 self.again(io, "the stream ended".into());

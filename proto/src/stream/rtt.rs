@@ -18,8 +18,10 @@ pub struct RttEstimator {
     /// Nanoseconds; 0 until the first sample. Truncating integer arithmetic, as in the golden vectors.
     srtt: u64,
     rttvar: u64,
-    /// How often the timeout was doubled since the last sample.
+    /// How often the timeout was doubled since the last progress.
     backoff: u8,
+    /// A sample has come since the doubling was last undone without one.
+    measured: bool,
 }
 
 impl RttEstimator {
@@ -33,6 +35,7 @@ impl RttEstimator {
             self.rttvar = self.rttvar * 3 / 4 + self.srtt.abs_diff(r) / 4;
             self.srtt = self.srtt * 7 / 8 + r / 8;
         }
+        (self.backoff, self.measured) = (0, true);
     }
 
     /// Smoothed round trip; zero before the first sample.
@@ -69,10 +72,13 @@ impl RttEstimator {
         self.backoff > 0
     }
 
-    /// A segment that was sent once was acknowledged in time: undo the doubling. Not before (RFC 6298, 5: Karn), or a
-    /// path slower than the timeout is never measured, because every segment of it is sent twice.
+    /// The peer acknowledged something new. The path works again, so the doubling is undone; but only once until a
+    /// round trip has been measured. A path that became slower than the timeout has every segment sent twice, and what
+    /// was sent twice measures nothing (Karn): there the doubling must stay (RFC 6298, 5.7).
     pub fn progress(&mut self) {
-        self.backoff = 0;
+        if self.backoff > 0 && self.measured {
+            (self.backoff, self.measured) = (0, false);
+        }
     }
 }
 
@@ -93,8 +99,15 @@ mod tests {
         }
         assert_eq!(rtt.rto(), MAX_RTO);
         rtt.progress();
+        assert_eq!(rtt.rto(), MAX_RTO, "nothing is known of this path yet");
         rtt.sample(Duration::ZERO);
         assert_eq!((rtt.rto(), rtt.srtt()), (MIN_RTO, Duration::from_nanos(1)));
+        rtt.back_off();
+        rtt.progress();
+        assert_eq!(rtt.rto(), MIN_RTO);
+        rtt.back_off();
+        rtt.progress();
+        assert_eq!(rtt.rto(), 2 * MIN_RTO, "twice in a row without a sample: the path is slow");
         rtt.sample(Duration::MAX);
         assert_eq!(rtt.rto(), MAX_RTO);
     }

@@ -258,6 +258,7 @@ impl Sender {
         let mut delivered = Delivered::default();
         if advanced {
             delivered = self.queue.ack(now, ack, srtt, pool);
+            self.rtt.progress();
             self.last_progress = now;
             self.duplicates = 0;
         }
@@ -277,7 +278,6 @@ impl Sender {
             delivered.rtt = delivered.rtt.or(seen_rtt);
         }
         if let Some(rtt) = delivered.rtt {
-            self.rtt.progress();
             self.rtt.sample(rtt);
         }
         self.earn(delivered.segments + reported);

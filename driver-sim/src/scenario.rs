@@ -258,7 +258,7 @@ impl Scenario {
 
     /// Nothing is broken on purpose that could end a stream: what is lost is sent again.
     fn is_calm(&self) -> bool {
-        self.faults.is_empty() && self.link.loss_ppm < 200_000 && self.link.burst_enter_ppm == 0
+        self.faults.is_empty() && self.link.loss_ppm < 60_000 && self.link.burst_enter_ppm == 0
     }
 
     /// Runs it. A panic is a broken rule like any other.

@@ -70,14 +70,3 @@ fn after_a_partition_everything_goes_on() {
     }
     finish(&mut world, 60 * SECOND);
 }
-
-/// Found by seed 99: the first timeout of one second was never unlearned, and every segment was sent twice for ever.
-#[test]
-fn a_path_slower_than_the_first_timeout_is_learned() {
-    let mut world = World::new(1, LinkConfig { delay_us: 600_000, ..LinkConfig::default() });
-    let rendezvous = world.add_default_rendezvous();
-    let (a, b) = (world.add_public_daemon(rendezvous), world.add_public_daemon(rendezvous));
-    transfer(&mut world, [a, b], 500_000);
-    finish(&mut world, 25 * SECOND);
-    assert!(world.counters().bytes < 900_000, "{:?}", world.counters());
-}

@@ -42,9 +42,13 @@ impl Context {
 
     /// A connection to the daemon.
     pub(crate) fn daemon(&self) -> Result<Daemon, Failure> {
-        Daemon::connect(Path::new(&socket(&self.config))).map_err(|_| {
-            Failure::new(Code::NotRunning, "daemon is not running")
-                .hint("start the daemon with: pilotctl daemon start")
+        Daemon::connect(Path::new(&socket(&self.config))).map_err(|error| match error.kind() {
+            std::io::ErrorKind::PermissionDenied => {
+                Failure::failed(format!("the daemon's socket cannot be used: {error}"))
+                    .hint("give your own daemon's socket: PILOT_SOCKET=<path>")
+            }
+            _ => Failure::new(Code::NotRunning, "daemon is not running")
+                .hint("start the daemon with: pilotctl daemon start"),
         })
     }
 }

@@ -163,3 +163,62 @@ impl RegistryJudge {
         self.answers.remove(&conn);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use pilot_proto::wire::frame::{Nonce, emit_plain, sealed_head};
+    use pilot_roles::{frames::frame, role::Store};
+
+    fn sealed(counter: u64) -> Vec<u8> {
+        let mut frame = sealed_head(7, Nonce { prefix: [1; 4], counter }).to_vec();
+        frame.extend([0; 32]);
+        frame
+    }
+
+    fn node(id: u32, key: &str, hostname: &str) -> Change {
+        let value = serde_json::json!({"key": key, "hostname": hostname}).to_string();
+        Change { table: "nodes", key: id.to_be_bytes().to_vec(), value: Some(value.into_bytes()) }
+    }
+
+    #[test]
+    fn a_nonce_is_used_once_direct_or_relayed() {
+        let mut judge = WireJudge::default();
+        assert!(judge.sent(&mut sealed(1)).is_ok());
+        assert!(judge.sent(&mut sealed(2)).is_ok());
+        let mut relayed = pilot_proto::wire::beacon::relay_head(7, 8).to_vec();
+        relayed.extend(sealed(2));
+        assert_eq!(judge.sent(&mut relayed).map_err(|found| found.0), Err("nonce used twice"));
+    }
+
+    #[test]
+    fn a_packet_in_clear_is_seen_where_everybody_encrypts() {
+        let mut clear = vec![0; 60];
+        emit_plain(&mut clear).unwrap();
+        assert!(WireJudge::default().sent(&mut clear.clone()).is_ok());
+        let mut judge = WireJudge { encrypted: true, ..WireJudge::default() };
+        assert_eq!(judge.sent(&mut clear).map_err(|found| found.0), Err("data in clear"));
+    }
+
+    #[test]
+    fn names_and_keys_belong_to_one_node() {
+        let mut judge = RegistryJudge::default();
+        assert!(judge.stored(&[node(1, "aa", "alice"), node(2, "bb", "")]).is_ok());
+        // A name changes hands within one transaction.
+        assert!(judge.stored(&[node(1, "aa", ""), node(2, "bb", "alice")]).is_ok());
+        assert_eq!(judge.stored(&[node(1, "aa", "alice")]).map_err(|e| e.0), Err("a hostname has two nodes"));
+        assert_eq!(judge.stored(&[node(3, "bb", "")]).map_err(|e| e.0), Err("a key has two ids"));
+    }
+
+    #[test]
+    fn an_id_is_told_only_when_the_disk_has_it() {
+        let (mut judge, mut disk) = (RegistryJudge::default(), Disk::default());
+        let answer = frame(br#"{"type":"register_ok","node_id":1}"#);
+        let (conn, said) = (ConnId::Accepted(1), "acknowledged before durable");
+        assert_eq!(judge.said(conn, &answer, &disk).map_err(|found| found.0), Err(said));
+        disk.submit(Instant::ORIGIN, 1, Store::Records(vec![node(1, "aa", "")]));
+        assert_eq!(judge.said(conn, &answer, &disk).map_err(|found| found.0), Err(said));
+        disk.sync();
+        assert!(judge.said(conn, &answer, &disk).is_ok());
+    }
+}

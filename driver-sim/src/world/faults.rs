@@ -1,0 +1,91 @@
+//! What can be done to a world: crash, restart, stop, partition, clog, heal, rebind, jump.
+
+use pilot_roles::Input;
+
+use super::{Event, World};
+use crate::{host::Stopping, link::LinkConfig, net::HostId, pipe::Segment};
+
+impl World {
+    /// The host loses power: the role, its connections and its unsynced writes are gone.
+    pub fn crash(&mut self, id: HostId) {
+        self.trace.note(self.now, "crash", id.0, &"", &[]);
+        let streams = self.streams_of(id);
+        let host = &mut self.hosts[id.0];
+        host.end();
+        host.disk.crash(&mut self.dice);
+        for (stream, side) in streams {
+            let Some(s) = self.streams.get_mut(&stream) else { continue };
+            self.ends.remove(&s.ends[side]);
+            s.halves[1 - side].deaf = true;
+            self.signal(stream, side, Segment::Reset);
+        }
+    }
+
+    /// Starts a host that is down, from what its disk holds; one that is ending is started when it has ended.
+    pub fn restart(&mut self, id: HostId) {
+        let host = &mut self.hosts[id.0];
+        if host.role.is_none() {
+            self.bear(id);
+        } else if host.stopping != Stopping::No {
+            host.stopping = Stopping::ForRestart;
+        }
+    }
+
+    /// Asks a role to end, as the operator does.
+    pub fn stop(&mut self, id: HostId) {
+        self.hosts[id.0].stopping = Stopping::Yes;
+        self.feed(id, |role, now| role.handle_input(now, Input::Shutdown));
+    }
+
+    /// Nothing passes between two hosts.
+    pub fn partition(&mut self, a: HostId, b: HostId) {
+        self.partition_oneway(a, b);
+        self.partition_oneway(b, a);
+    }
+
+    /// Nothing passes from one host to another.
+    pub fn partition_oneway(&mut self, from: HostId, to: HostId) {
+        self.net.cut((from, to));
+    }
+
+    /// What one host sends to another waits, and comes all at once when it is healed.
+    pub fn clog(&mut self, from: HostId, to: HostId) {
+        self.net.clog((from, to));
+    }
+
+    /// Ends all partitions and clogs.
+    pub fn heal(&mut self) {
+        self.net.heal();
+        for (from, passage, _, data) in std::mem::take(&mut self.held) {
+            self.queue.push(self.now, Event::Datagram { from, passage, data });
+        }
+        for (&stream, s) in &mut self.streams {
+            for (side, half) in s.halves.iter_mut().enumerate() {
+                for _ in 0..std::mem::take(&mut half.stalled) {
+                    self.queue.push(self.now, Event::Segment { stream, side });
+                }
+            }
+        }
+    }
+
+    /// The NAT in front of a host forgets all its mappings.
+    pub fn rebind(&mut self, host: HostId) {
+        self.net.rebind(host);
+    }
+
+    /// The wall clock of a host jumps.
+    pub fn jump_clock(&mut self, host: HostId, micros: i64) {
+        self.hosts[host.0].clock.wall_offset += micros;
+    }
+
+    /// Writes of a host fail, or work again.
+    pub fn fail_disk(&mut self, host: HostId, failing: bool) {
+        self.hosts[host.0].disk.failing = failing;
+    }
+
+    /// Gives both directions between two hosts a shape of their own.
+    pub fn shape(&mut self, a: HostId, b: HostId, config: &LinkConfig) {
+        self.net.shape(a, b, config.clone());
+        self.net.shape(b, a, config.clone());
+    }
+}

@@ -1,0 +1,214 @@
+//! Local programs: their connections to the daemon, their scripts, and what a test does in the place of one.
+
+use pilot_proto::time::Duration;
+use pilot_roles::{
+    Input, Listener,
+    client::{self, Answer, CallId, Client},
+    ipc::Request,
+};
+
+use super::{End, Event, RECONNECT, World};
+use crate::{
+    dice::Dice,
+    net::HostId,
+    pipe::Heard,
+    program::{Io, Program, ProgramId, Script, What},
+};
+
+impl World {
+    /// Starts a program on a daemon's host; without a script it is moved by the caller.
+    pub fn add_program(&mut self, host: HostId, script: Option<Box<dyn Script>>) -> ProgramId {
+        let id = ProgramId(self.programs.len());
+        self.programs.push(Program {
+            host,
+            client: Client::new(),
+            script,
+            inbox: std::collections::VecDeque::new(),
+            stream: None,
+            dice: Dice::named(self.seed, "program", &[id.0 as u64]),
+            wake: None,
+            gone: false,
+        });
+        self.queue.push(self.now, Event::Program(id));
+        id
+    }
+
+    /// The program ends.
+    pub fn leave(&mut self, program: ProgramId) {
+        let p = &mut self.programs[program.0];
+        p.gone = true;
+        if let Some(stream) = p.stream.take()
+            && let Some(s) = self.streams.get_mut(&stream)
+        {
+            s.halves[0].close();
+            s.halves[1].deaf = true;
+            self.pump(stream, 0);
+        }
+    }
+
+    /// All programs leave.
+    pub fn dismiss(&mut self) {
+        (0..self.programs.len()).for_each(|program| self.leave(ProgramId(program)));
+    }
+
+    pub(super) fn woken(&mut self, id: ProgramId) {
+        let program = &self.programs[id.0];
+        if program.gone {
+            return;
+        }
+        if program.stream.is_none() {
+            if self.is_ready(program.host) {
+                self.connect_program(id);
+            } else {
+                self.queue.push(self.now + RECONNECT, Event::Program(id));
+            }
+            return;
+        }
+        if program.wake.is_some_and(|at| at <= self.now) {
+            self.programs[id.0].wake = None;
+            self.play(id, What::Woken);
+        }
+    }
+
+    pub(super) fn connect_program(&mut self, id: ProgramId) {
+        let host = self.programs[id.0].host;
+        let (stream, conn) = self.accept(End::Program(id), host, host);
+        let program = &mut self.programs[id.0];
+        program.stream = Some(stream);
+        program.client = Client::new();
+        let input = Input::Opened { conn, listener: Some(Listener::Ipc), peer: None, local: None };
+        self.feed(host, |role, now| role.handle_input(now, input));
+        self.play(id, What::Connected);
+    }
+
+    pub(super) fn program_heard(&mut self, id: ProgramId, heard: Heard) {
+        let program = &mut self.programs[id.0];
+        if program.gone {
+            return;
+        }
+        match heard {
+            Heard::Opened => {}
+            Heard::Bytes(bytes) => {
+                self.trace.note(self.now, "program", program.host.0, &id, &bytes);
+                if let Err(broken) = program.client.handle_bytes(&bytes) {
+                    self.judge(Err(("local protocol broken", broken.to_string())));
+                }
+                self.listen(id);
+            }
+            Heard::Closed(reason) => {
+                program.client.handle_end(&format!("{reason:?}"));
+                if let Some(stream) = program.stream.take()
+                    && let Some(s) = self.streams.get_mut(&stream)
+                {
+                    s.halves[0].close();
+                }
+                self.listen(id);
+                self.play(id, What::Disconnected);
+                self.queue.push(self.now + RECONNECT, Event::Program(id));
+            }
+        }
+    }
+
+    /// Passes on what the client understood.
+    pub(super) fn listen(&mut self, id: ProgramId) {
+        while let Some(event) = self.programs[id.0].client.poll_event() {
+            if self.programs[id.0].script.is_some() {
+                self.play(id, What::Event(event));
+            } else {
+                self.programs[id.0].inbox.push_back(event);
+            }
+        }
+    }
+
+    pub(super) fn play(&mut self, id: ProgramId, what: What) {
+        let program = &mut self.programs[id.0];
+        if program.gone {
+            return;
+        }
+        if let Some(script) = &mut program.script {
+            let mut io = Io {
+                now: self.now,
+                host: program.host.0,
+                client: &mut program.client,
+                connected: program.stream.is_some(),
+                dice: &mut program.dice,
+                ledger: &mut self.ledger,
+                wake: &mut program.wake,
+            };
+            script.handle(&mut io, what);
+            if let Some(at) = program.wake {
+                self.queue.push(at, Event::Program(id));
+            }
+        }
+        self.write(id);
+    }
+
+    /// Hands the client's output to the operating system, as far as that takes it.
+    pub(super) fn write(&mut self, id: ProgramId) {
+        let program = &mut self.programs[id.0];
+        let Some(stream) = program.stream else { return };
+        let Some(s) = self.streams.get_mut(&stream) else { return };
+        if s.halves[0].queued() == 0 && !program.client.output().is_empty() {
+            let output = program.client.output().to_vec();
+            program.client.wrote(output.len());
+            s.halves[0].send(output);
+            self.pump(stream, 0);
+        }
+    }
+
+    /// What [`World::add_program`] without a script is for: asks, and waits for the answer.
+    ///
+    /// # Errors
+    /// The daemon's words, or that there was no answer within `limit`.
+    pub fn ask(
+        &mut self,
+        program: ProgramId,
+        request: &Request<'_>,
+        limit: Duration,
+    ) -> Result<Answer, String> {
+        let ready = self.run(limit, |world| world.programs[program.0].stream.is_some());
+        let call = self.programs[program.0].client.call(request);
+        let (true, Some(call)) = (ready, call) else { return Err("cannot ask".into()) };
+        self.write(program);
+        self.hear_event(program, limit, |event| match event {
+            client::Event::Answer { call: of, result } if *of == call => Some(result.clone()),
+            _ => None,
+        })
+        .unwrap_or_else(|| Err("no answer".into()))
+    }
+
+    /// Says something that is not answered.
+    pub fn say(&mut self, program: ProgramId, request: &Request<'_>) {
+        self.programs[program.0].client.post(request);
+        self.write(program);
+    }
+
+    /// Starts a call without waiting; the answer is an event.
+    pub fn call(&mut self, program: ProgramId, request: &Request<'_>) -> Option<CallId> {
+        let call = self.programs[program.0].client.call(request);
+        self.write(program);
+        call
+    }
+
+    /// Waits for the first event that `wanted` takes; others stay where they are.
+    pub fn hear_event<T>(
+        &mut self,
+        program: ProgramId,
+        limit: Duration,
+        mut wanted: impl FnMut(&client::Event) -> Option<T>,
+    ) -> Option<T> {
+        let mut found = None;
+        self.run(limit, |world| {
+            let inbox = &mut world.programs[program.0].inbox;
+            let at = inbox.iter().position(|event| {
+                found = wanted(event);
+                found.is_some()
+            });
+            if let Some(at) = at {
+                inbox.remove(at);
+            }
+            at.is_some()
+        });
+        found
+    }
+}

@@ -238,6 +238,32 @@ fn hazard_01_h5_data_that_begins_like_a_sack_list_is_data() {
     assert!(sack::must_split(&payload) && !sack::must_split(head) && !sack::must_split(tail));
 }
 
+/// A long list is a list of four to a release, which ignores what follows.
+#[test]
+fn a_long_sack_list_is_a_list_of_four_to_releases() {
+    let blocks: Vec<Block> = (0..40).map(|k| Block { left: 100 + 20 * k, right: 110 + 20 * k }).collect();
+    for (room, fit) in [(0, 0), (12, 0), (13, 1), (37, 4), (45, 5), (1152, 32)] {
+        let list = Sack::new_long(blocks.iter().copied(), room);
+        assert_eq!(list.blocks(), &blocks[..fit]);
+        let mut payload = [0; 300];
+        let len = list.emit(&mut payload).unwrap();
+        let payload = &payload[..len];
+        assert!(len <= room);
+        if fit == 0 {
+            continue;
+        }
+        assert_eq!(Sack::parse_strict(payload, 99, 1000), Some(list));
+        assert_eq!(Sack::parse_loose(payload).unwrap().blocks(), &blocks[..fit.min(4)]);
+        assert!(sack::must_split(payload), "so no data looks like it");
+        assert_eq!(Sack::parse_strict(&payload[..len - 1], 99, 1000), None);
+    }
+    let disordered =
+        Sack::new_long([1, 2, 3, 4, 1000].map(|k| Block { left: k * 100, right: k * 100 + 50 }), 1152);
+    let mut payload = [0; 45];
+    disordered.emit(&mut payload).unwrap();
+    assert_eq!(Sack::parse_strict(&payload, 99, 1000), None, "the fifth block was never sent");
+}
+
 #[test]
 fn hazard_01_h9_sack_blocks_across_the_wrap() {
     let list = Sack::new([Block { left: 0xFFFF_F000, right: 0x0FFF }]);

@@ -1,5 +1,6 @@
 //! Limits and times of a stream, each with its source.
 
+use super::congestion::Algorithm;
 use crate::time::Duration;
 
 /// Payload of a full segment, in bytes: what release 1.18.0 sends, and what never fragments on a path of 1280 bytes
@@ -9,15 +10,21 @@ pub const DEFAULT_MSS: u16 = 1152;
 pub const MIN_MSS: u16 = 64;
 /// Largest segment any release sends, in bytes; a window unit stands for one of these.
 pub const MAX_MSS: u16 = 4096;
-/// Most the window field ever says: the segments a reference receiver can queue.
-pub const MAX_WINDOW: u16 = 512;
-/// Most unacknowledged segments: what a reference receiver keeps beyond a gap (1.18.0 holds to it as a sender).
-pub const MAX_FLIGHT: u16 = 128;
+/// Most the window field of a release ever says: the segments it can queue. More is a sign: the receiver keeps all of
+/// its window beyond a gap, understands long reports, and has a large socket buffer. To a release it is just room.
+pub const RELEASE_WINDOW: u16 = 512;
+/// Most unacknowledged segments towards a peer that has not given that sign: what a reference receiver keeps beyond a
+/// gap (1.18.0 holds to it as a sender).
+pub const RELEASE_FLIGHT: u16 = 128;
+/// Most unacknowledged segments towards a peer that has, by default.
+pub const DEFAULT_MAX_FLIGHT: u16 = 4096;
 
-/// Bytes of in-order data waiting for the reader, by default.
-pub const DEFAULT_RECV_BUFFER: u32 = 512 << 10;
-/// Bytes of unsent and unacknowledged data, by default (1.18.0's send buffer).
-pub const DEFAULT_SEND_BUFFER: u32 = 256 << 10;
+/// Bytes of in-order data waiting for the reader, by default. With this much an unknown sender can be given the sign
+/// at once: it must be told in units of the largest segment.
+pub const DEFAULT_RECV_BUFFER: u32 = 4 << 20;
+/// Bytes of unsent and unacknowledged data, by default: what may be under way while a loss is repaired, at
+/// 100 Mbit/s over 100 ms.
+pub const DEFAULT_SEND_BUFFER: u32 = 4 << 20;
 /// Smallest buffer that is honoured, in bytes: four segments of the largest kind.
 pub const MIN_BUFFER: u32 = 4 * MAX_MSS as u32;
 /// Bytes accepted beyond the receive buffer. A reference sender cannot be told that the window is closed (0 means
@@ -55,6 +62,14 @@ pub const HELD_ACK: Duration = Duration::from_millis(150);
 pub const LOSS_REPEATS: u8 = 3;
 /// Duplicate ACKs, or segments received beyond it, that make a segment lost (RFC 6675).
 pub const DUP_THRESHOLD: u32 = 3;
+/// Least allowance for reordering: finer timers do not exist.
+pub const MIN_REORDERING: Duration = Duration::from_millis(1);
+/// Recoveries without a needless retransmission after which the order of packets is trusted again (RFC 8985, 6.2).
+pub const REORDERING_MEMORY: u8 = 16;
+/// Shortest wait before a lost tail is probed for.
+pub const MIN_PROBE_WAIT: Duration = Duration::from_millis(10);
+/// How long a lone segment's ACK may be delayed: 40 ms by releases up to 1.12.
+pub const PEER_DELAYED_ACK: Duration = Duration::from_millis(40);
 /// Window updates between two advances of the acknowledgment: the third would look like a loss.
 pub const MAX_UPDATES: u8 = 2;
 /// Segments sent at once without an ACK clocking them: an April receiver's socket holds 25 of the largest.
@@ -63,6 +78,10 @@ pub const BURST: u16 = 16;
 pub const CLOCKED_BURST: u16 = 64;
 /// Shortest time between two bursts: finer timers do not exist.
 pub const MIN_PACE: Duration = Duration::from_millis(1);
+/// Round trip from which on bursts towards a peer with a large socket buffer are paced by time alone.
+pub const PACED_FROM: Duration = Duration::from_millis(4);
+/// How much of the time that a late timer cost is made up for.
+pub const MAX_LATE: Duration = Duration::from_millis(4);
 /// Longest time between two bursts.
 pub const MAX_PACE: Duration = Duration::from_millis(100);
 /// First and longest time between two probes of a closed window.
@@ -95,8 +114,13 @@ pub struct Config {
     pub recv_buffer: u32,
     /// Bytes written and not yet acknowledged; at least [`MIN_BUFFER`].
     pub send_buffer: u32,
-    /// Most unacknowledged segments. Above [`MAX_FLIGHT`] only towards a peer known to keep more.
+    /// Most unacknowledged segments. No more than [`RELEASE_FLIGHT`] towards a peer not known to keep more.
     pub max_flight: u16,
+    /// What decides how much may be under way.
+    pub congestion: Algorithm,
+    /// Bear a loss of up to 2 % without cutting the window, as long as nothing waits in a queue on the path. Only
+    /// towards a peer known to have a large socket buffer: a release's loses packets without any delay.
+    pub bear_random_loss: bool,
     /// How long a handshake may take.
     pub dial_timeout: Duration,
     /// How long data may stay unanswered.
@@ -115,7 +139,9 @@ impl Config {
         mss: DEFAULT_MSS,
         recv_buffer: DEFAULT_RECV_BUFFER,
         send_buffer: DEFAULT_SEND_BUFFER,
-        max_flight: MAX_FLIGHT,
+        max_flight: DEFAULT_MAX_FLIGHT,
+        congestion: Algorithm::Cubic,
+        bear_random_loss: true,
         dial_timeout: DEFAULT_DIAL_TIMEOUT,
         give_up: DEFAULT_GIVE_UP,
         keepalive: Some(DEFAULT_KEEPALIVE),
@@ -155,6 +181,8 @@ impl Millis {
 pub(super) struct Limits {
     pub(super) mss: u16,
     pub(super) max_flight: u16,
+    pub(super) congestion: Algorithm,
+    pub(super) bear_random_loss: bool,
     pub(super) recv_buffer: u32,
     pub(super) send_buffer: u32,
     pub(super) dial_timeout: Millis,
@@ -169,6 +197,8 @@ impl Limits {
         Limits {
             mss: config.mss.clamp(MIN_MSS, MAX_MSS),
             max_flight: config.max_flight.max(1),
+            congestion: config.congestion,
+            bear_random_loss: config.bear_random_loss,
             recv_buffer: config.recv_buffer.max(MIN_BUFFER),
             send_buffer: config.send_buffer.max(MIN_BUFFER),
             dial_timeout: Millis::new(config.dial_timeout),

@@ -76,7 +76,7 @@ impl Stream {
     pub(super) fn open(&mut self, now: Instant, window: u16) {
         self.phase = Phase::Open { since: now };
         (self.heard, self.probed) = (now, None);
-        self.sender.peer_window = window;
+        self.sender.set_window(window);
         self.sender.arm(now);
         self.events |= Events::CONNECTED;
         self.due.syn = false;

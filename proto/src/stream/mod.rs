@@ -9,8 +9,10 @@
 //! segments.rs    what arrives                                       transmit.rs  what leaves
 //! closing.rs     FIN, RST, TIME_WAIT                                timers.rs    what time does
 //! receiver.rs    reassembly and the advertised window               acks.rs      when an acknowledgment is owed
-//! sender.rs      windows, Nagle, pacing, loss recovery              send_queue.rs  segments and the scoreboard
-//! rtt.rs         round trip and timeout                             congestion.rs  the congestion window
+//! sender.rs      windows, Nagle, pacing                             send_queue.rs  segments and the scoreboard
+//! recovery.rs    what acknowledgments, reports and silence mean     prr.rs         the rate during recovery
+//! rtt.rs         round trip and timeout                             delay.rs       whether there is a queue
+//! congestion/    the congestion window                              random_loss.rs loss that is no congestion
 //! ```
 //!
 //! It speaks with every release in the field. Where their habits differ from RFC 9293, this follows them on the wire:
@@ -21,9 +23,13 @@ mod acks;
 mod closing;
 pub mod config;
 pub mod congestion;
+mod delay;
 mod handshake;
 mod machine;
+mod prr;
+mod random_loss;
 mod receiver;
+mod recovery;
 pub mod rtt;
 mod segments;
 mod send_queue;

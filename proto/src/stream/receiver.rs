@@ -1,9 +1,9 @@
 //! Receiving: data is put in order, segment boundaries are kept, and what is free is advertised.
 
 use super::Seq;
-use super::config::{DEFAULT_MSS, MAX_MSS, MAX_WINDOW, RECV_RESERVE};
+use super::config::{DEFAULT_MSS, MAX_MSS, RECV_RESERVE};
 use crate::pool::{Chunk, Handle, Link, Pool, Queue};
-use crate::wire::sack::{Block, MAX_BLOCKS, Sack};
+use crate::wire::sack::{Block, Sack};
 
 /// Unread segments whose boundaries are always kept; beyond, small segments share chunks.
 const MERGE_ABOVE: u32 = 32;
@@ -163,10 +163,8 @@ impl Receiver {
     /// A chunk for data at `seq`. If the pool has none, the data furthest ahead gives way, never nearer data; `at`
     /// is kept from naming a chunk that is gone.
     fn chunk_for(&mut self, seq: Seq, at: &mut Link, pool: &mut Pool) -> Option<Handle> {
-        let held = self.ready.count + self.beyond.count;
-        let most = self.buffer / to_u32(pool.chunk_size()).max(1) * 2;
-        if held < most.max(MIN_CHUNKS)
-            && let Some(handle) = pool.take(held)
+        if self.free_chunks(pool) > 0
+            && let Some(handle) = pool.take(self.held())
         {
             return Some(handle);
         }
@@ -226,7 +224,12 @@ impl Receiver {
 
     /// The report to send: the four lowest blocks.
     pub(super) fn report(&self, pool: &Pool) -> Sack {
-        Sack::new(self.report_all(pool).take(MAX_BLOCKS))
+        Sack::new(self.report_all(pool))
+    }
+
+    /// The report to send to a peer that takes long ones: as many blocks as fit `room` bytes.
+    pub(super) fn long_report(&self, room: usize, pool: &Pool) -> Sack {
+        Sack::new_long(self.report_all(pool), room)
     }
 
     /// Reads at most the rest of one segment.
@@ -260,23 +263,30 @@ impl Receiver {
         if self.peer_is_modern() { DEFAULT_MSS.into() } else { MAX_MSS.into() }
     }
 
-    /// Free bytes from `next` on.
-    fn free(&self, pool: &Pool) -> u32 {
-        let held = self.ready.count + self.beyond.count;
-        let chunks = pool.allowance(held).saturating_mul(to_u32(pool.chunk_size()));
-        self.buffer.saturating_sub(self.ready_bytes).min(chunks.saturating_add(self.beyond_bytes))
+    fn held(&self) -> u32 {
+        self.ready.count + self.beyond.count
     }
 
-    /// Whole segments that are free: what the window field could say.
+    /// Chunks that may be taken now.
+    fn free_chunks(&self, pool: &Pool) -> u32 {
+        let most = (self.buffer / to_u32(pool.chunk_size()).max(1) * 2).max(MIN_CHUNKS);
+        pool.allowance(self.held()).min(most.saturating_sub(self.held()))
+    }
+
+    /// Whole segments that are free from `next` on, those received beyond a gap included: what the window field could
+    /// say. Each needs chunks of its own, however little of them it fills.
     fn free_units(&self, pool: &Pool) -> u32 {
-        (self.free(pool) / self.unit()).min(MAX_WINDOW.into())
+        let free = self.free_chunks(pool);
+        let bytes = free.saturating_mul(to_u32(pool.chunk_size())).saturating_add(self.beyond_bytes);
+        let bytes = self.buffer.saturating_sub(self.ready_bytes).min(bytes);
+        (bytes / self.unit()).min(free + self.beyond.count).min(u16::MAX.into())
     }
 
     /// The window field, remembered as advertised. 0, a closed window, only to a peer known to understand it.
     pub(super) fn advertise(&mut self, pool: &Pool) -> u16 {
         let units = self.free_units(pool).max(u32::from(!self.peer_is_modern()));
         self.edge = self.next + units * self.unit();
-        u16::try_from(units).unwrap_or(MAX_WINDOW)
+        u16::try_from(units).unwrap_or(u16::MAX)
     }
 
     /// Whether all the peer can be told is that one more segment, or none, may come.

@@ -67,11 +67,6 @@ impl RttEstimator {
         self.backoff = self.backoff.saturating_add(1);
     }
 
-    /// Whether the timeout is doubled.
-    pub fn is_backed_off(&self) -> bool {
-        self.backoff > 0
-    }
-
     /// The peer acknowledged something new. The path works again, so the doubling is undone; but only once until a
     /// round trip has been measured. A path that became slower than the timeout has every segment sent twice, and what
     /// was sent twice measures nothing (Karn): there the doubling must stay (RFC 6298, 5.7).

@@ -2,7 +2,7 @@
 
 use super::machine::{FinIn, FinOut, Phase, Stream};
 use super::receiver::Arrival;
-use super::sender::Ack;
+use super::recovery::Ack;
 use super::{Events, Handled, Segment, Seq};
 use crate::pool::Pool;
 use crate::time::Instant;

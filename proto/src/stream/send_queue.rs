@@ -4,7 +4,7 @@
 //! sent once is only ever sent again exactly so. This is also the scoreboard of RFC 6675.
 
 use super::Seq;
-use super::config::DUP_THRESHOLD;
+use super::config::{DUP_THRESHOLD, MIN_REORDERING};
 use crate::pool::{Chunk, Fate, Handle, Link, Pool, Queue};
 use crate::time::{Duration, Instant, earliest};
 use crate::wire::sack::{MAX_LEN, SPLIT_AT, Sack, must_split};
@@ -42,17 +42,54 @@ pub(super) struct SendQueue {
     end: Seq,
     /// After the last segment sent that was not full for want of data.
     pub(super) short_end: Seq,
-    /// When the segment was sent that was delivered and sent last (RACK.xmit_ts of RFC 8985).
-    delivered_sent: Instant,
+    /// What RACK knows.
+    rack: Rack,
 }
+
+/// Time as evidence of loss: what was sent last among all that was delivered (RFC 8985).
+#[derive(Clone, Copy, Debug, Default)]
+struct Rack {
+    /// When it was sent (RACK.xmit_ts).
+    sent: Instant,
+    /// How long it took, in microseconds (RACK.rtt).
+    rtt: u32,
+    /// After the last byte of the furthest segment delivered (RACK.fack); `None` before the first.
+    furthest: Option<Seq>,
+    /// Something was overtaken and yet arrived: from now on only time tells.
+    reordering: bool,
+    /// The reordering window is so many quarters of the smallest round trip; 0 is one, too.
+    quarters: u8,
+}
+
+/// Most quarters of a round trip that the reordering window widens to; it is held to one round trip anyway.
+const MAX_QUARTERS: u8 = 8;
 
 /// What an acknowledgment brought.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Delivered {
+    /// Bytes newly known to have arrived, whether acknowledged or reported.
     pub(super) bytes: u32,
+    /// Segments newly known to have arrived.
     pub(super) segments: u32,
+    /// Those of them that were believed lost and not sent again.
+    pub(super) late: u32,
+    /// Those of them that were sent again, but arrived the first time: the answer came too soon for the copy.
+    pub(super) needless: u32,
     /// A round trip measured on a segment sent once; at most one sample per packet.
     pub(super) rtt: Option<Duration>,
+}
+
+impl Delivered {
+    /// Both together, with `rtt` for what `other` measured.
+    pub(super) fn with(self, other: Delivered, rtt: Option<Duration>) -> Delivered {
+        Delivered {
+            bytes: self.bytes + other.bytes,
+            segments: self.segments + other.segments,
+            late: self.late + other.late,
+            needless: self.needless + other.needless,
+            rtt: self.rtt.or(rtt),
+        }
+    }
 }
 
 /// What looking for losses found.
@@ -202,8 +239,9 @@ impl SendQueue {
     /// Takes the cumulative acknowledgment `ack`, in `una..=nxt`.
     ///
     /// It gives no round trip if it covers anything sent twice: what lies behind that waited for it at the receiver.
-    pub(super) fn ack(&mut self, now: Instant, ack: Seq, srtt: Duration, pool: &mut Pool) -> Delivered {
-        let mut delivered = Delivered { bytes: ack.distance(self.una), ..Delivered::default() };
+    /// `base` is the smallest round trip there is.
+    pub(super) fn ack(&mut self, now: Instant, ack: Seq, base: Duration, pool: &mut Pool) -> Delivered {
+        let mut delivered = Delivered::default();
         self.una = ack;
         let mut repaired = false;
         while let Some(head) = self.queue.head.filter(|&head| Some(head) != self.unsent_head) {
@@ -212,13 +250,12 @@ impl SendQueue {
                 break;
             }
             pool.give(head);
-            delivered.segments += 1;
             self.outstanding -= 1;
             self.bytes -= u32::from(chunk.len);
             self.leave(&chunk);
             repaired |= chunk.resent;
             if chunk.fate != Fate::Sacked {
-                self.note_delivery(now, &chunk, srtt, &mut delivered);
+                self.note_delivery(now, &chunk, base, &mut delivered);
             } else {
                 self.sacked -= 1;
             }
@@ -228,25 +265,25 @@ impl SendQueue {
     }
 
     /// Takes a report of what arrived beyond a gap.
-    pub(super) fn sack(&mut self, now: Instant, sack: &Sack, srtt: Duration, pool: &mut Pool) -> Delivered {
+    pub(super) fn sack(&mut self, now: Instant, sack: &Sack, base: Duration, pool: &mut Pool) -> Delivered {
         let mut delivered = Delivered::default();
-        let Some(last) = sack.blocks().last().map(|block| Seq::new(block.right)) else { return delivered };
+        let mut blocks = sack.blocks().iter().map(|block| (Seq::new(block.left), Seq::new(block.right)));
+        let Some((mut left, mut right)) = blocks.next() else { return delivered };
         let mut at = self.queue.head;
         while let Some(here) = at.filter(|&here| Some(here) != self.unsent_head) {
             let chunk = pool.get(here);
-            if !last.is_after(chunk.seq) {
-                break;
+            // Both are sorted. A list that is not says less than it could.
+            if !right.is_after(chunk.seq) {
+                let Some(next) = blocks.next() else { break };
+                (left, right) = next;
+                continue;
             }
             at = chunk.next;
-            let reported = sack.blocks().iter().any(|block| {
-                !Seq::new(block.left).is_after(chunk.seq) && !chunk.end().is_after(Seq::new(block.right))
-            });
+            let reported = !left.is_after(chunk.seq) && !chunk.end().is_after(right);
             if reported && chunk.fate != Fate::Sacked {
                 self.leave(&chunk);
                 self.sacked += 1;
-                delivered.segments += 1;
-                delivered.bytes += u32::from(chunk.len);
-                self.note_delivery(now, &chunk, srtt, &mut delivered);
+                self.note_delivery(now, &chunk, base, &mut delivered);
                 pool.set(here, Chunk { fate: Fate::Sacked, ..chunk });
             }
         }
@@ -262,21 +299,52 @@ impl SendQueue {
         }
     }
 
-    fn note_delivery(&mut self, now: Instant, chunk: &Chunk, srtt: Duration, delivered: &mut Delivered) {
-        if !chunk.resent {
-            delivered.rtt = Some(now.since(chunk.sent));
-        } else if now.since(chunk.sent) < srtt / 2 {
+    fn note_delivery(&mut self, now: Instant, chunk: &Chunk, base: Duration, delivered: &mut Delivered) {
+        delivered.segments += 1;
+        delivered.bytes += u32::from(chunk.len);
+        let took = now.since(chunk.sent);
+        if chunk.resent && took < base {
             // Too soon for the second copy: it was the first that arrived (RFC 8985, 6.2 step 2).
+            delivered.needless += 1;
+            self.rack.quarters = self.rack.quarters.max(1).saturating_add(1).min(MAX_QUARTERS);
+            self.rack.reordering = true;
             return;
         }
-        self.delivered_sent = self.delivered_sent.max(chunk.sent);
+        if !chunk.resent {
+            delivered.rtt = Some(took);
+            delivered.late += u32::from(chunk.fate == Fate::Lost);
+            self.rack.reordering |=
+                self.rack.furthest.is_some_and(|furthest| chunk.end().is_before(furthest));
+        }
+        if self.rack.furthest.is_none_or(|furthest| chunk.end().is_after(furthest)) {
+            self.rack.furthest = Some(chunk.end());
+        }
+        if chunk.sent >= self.rack.sent {
+            self.rack.sent = chunk.sent;
+            self.rack.rtt = u32::try_from(took.as_micros()).unwrap_or(u32::MAX);
+        }
     }
 
-    /// Looks for segments that must be lost: enough was received beyond them (RFC 6675), or something sent later was
-    /// delivered and a round trip plus a reordering allowance has passed since they were sent (RFC 8985).
-    pub(super) fn find_losses(&mut self, now: Instant, srtt: Duration, pool: &mut Pool) -> Losses {
+    /// The path has kept the order of packets for long: believe it again.
+    pub(super) fn forget_reordering(&mut self) {
+        (self.rack.reordering, self.rack.quarters) = (false, 0);
+    }
+
+    /// Looks for segments that must be lost: enough was received beyond them (RFC 6675), unless packets overtake
+    /// each other on this path, or something sent later was delivered and the time that took has passed since they
+    /// were sent, and an allowance for reordering (RFC 8985).
+    ///
+    /// `base` and `srtt` are the smallest and the smoothed round trip.
+    pub(super) fn find_losses(
+        &mut self,
+        now: Instant,
+        base: Duration,
+        srtt: Duration,
+        pool: &mut Pool,
+    ) -> Losses {
         let mut losses = Losses::default();
-        let patience = srtt + (srtt / 4).max(Duration::from_millis(1));
+        let allowance = (base / 4 * self.rack.quarters.max(1).into()).min(srtt).max(MIN_REORDERING);
+        let patience = Duration::from_micros(self.rack.rtt.into()) + allowance;
         let mut received_beyond = self.sacked;
         let mut at = self.queue.head;
         while let Some(here) = at.filter(|&here| received_beyond > 0 && Some(here) != self.unsent_head) {
@@ -285,12 +353,13 @@ impl SendQueue {
             match chunk.fate {
                 Fate::Sacked => received_beyond -= 1,
                 Fate::Flying => {
-                    let overtaken = !chunk.resent && received_beyond >= DUP_THRESHOLD;
+                    let overtaken =
+                        !chunk.resent && received_beyond >= DUP_THRESHOLD && !self.rack.reordering;
                     let judged_at = chunk.sent + patience;
-                    if overtaken || (chunk.sent <= self.delivered_sent && judged_at <= now) {
+                    if overtaken || (chunk.sent <= self.rack.sent && judged_at <= now) {
                         self.lose(here, &chunk, pool);
                         losses.found += 1;
-                    } else if chunk.sent <= self.delivered_sent {
+                    } else if chunk.sent <= self.rack.sent {
                         losses.look_again = earliest(losses.look_again, Some(judged_at));
                     }
                 }
@@ -298,6 +367,41 @@ impl SendQueue {
             }
         }
         losses
+    }
+
+    /// Sends the last segment that was sent once more, as a probe (RFC 8985, 7.3).
+    pub(super) fn send_last(
+        &mut self,
+        now: Instant,
+        out: &mut [u8],
+        pool: &mut Pool,
+    ) -> Option<(Seq, usize)> {
+        let (mut last, mut at) = (None, self.queue.head);
+        while let Some(here) = at.filter(|&here| Some(here) != self.unsent_head) {
+            (last, at) = (at, pool.get(here).next);
+        }
+        let last = last?;
+        let len = copy(pool.data(last), out)?;
+        let chunk = pool.get(last);
+        self.leave(&chunk);
+        self.sacked -= u32::from(chunk.fate == Fate::Sacked);
+        self.flight += to_u32(len);
+        pool.set(last, Chunk { sent: now, fate: Fate::Flying, resent: true, ..chunk });
+        Some((chunk.seq, len))
+    }
+
+    /// What is believed lost and was not sent again is under way after all: the timer expired too soon.
+    pub(super) fn revive(&mut self, pool: &mut Pool) {
+        let mut at = self.queue.head;
+        while let Some(here) = at.filter(|&here| Some(here) != self.unsent_head) {
+            let chunk = pool.get(here);
+            at = chunk.next;
+            if chunk.fate == Fate::Lost && !chunk.resent {
+                self.leave(&chunk);
+                self.flight += u32::from(chunk.len);
+                pool.set(here, Chunk { fate: Fate::Flying, ..chunk });
+            }
+        }
     }
 
     /// Believes the first segment lost, whatever is reported; false if it already was.
@@ -317,17 +421,21 @@ impl SendQueue {
         pool.set(handle, Chunk { fate: Fate::Lost, ..*chunk });
     }
 
-    /// The retransmission timer expired: nothing is under way any more. If even the first segment was reported
-    /// received, the receiver has changed its mind (or parked it), and no report is believed any longer (RFC 2018,
-    /// section 8).
-    pub(super) fn expire(&mut self, pool: &mut Pool) {
+    /// The retransmission timer expired: the first segment is lost, and all that had time to arrive (RFC 8985, 6.3).
+    /// If even the first segment was reported received, the receiver has changed its mind (or parked it), and no
+    /// report is believed any longer (RFC 2018, section 8).
+    pub(super) fn expire(&mut self, now: Instant, pool: &mut Pool) {
+        let patience = Duration::from_micros(self.rack.rtt.into());
+        let first = self.queue.head;
         let reneged = self.queue.head.is_some_and(|head| pool.get(head).fate == Fate::Sacked);
         let mut at = self.queue.head;
         while let Some(here) = at.filter(|&here| Some(here) != self.unsent_head) {
             let chunk = pool.get(here);
             at = chunk.next;
             match chunk.fate {
-                Fate::Flying => self.lose(here, &chunk, pool),
+                Fate::Flying if chunk.sent + patience <= now || Some(here) == first => {
+                    self.lose(here, &chunk, pool);
+                }
                 Fate::Sacked if reneged => {
                     self.sacked -= 1;
                     self.lose(here, &chunk, pool);

@@ -126,7 +126,10 @@ impl Stream {
                 (self.acking(Flags::ACK, self.sender.queue.una - 1, pool), 1)
             }
             Next::Ack => {
-                let report = self.receiver.report(pool);
+                let report = match self.sender.peer_is_roomy() {
+                    true => self.receiver.long_report(payload.len(), pool),
+                    false => self.receiver.report(pool),
+                };
                 let len = report.emit(payload).ok()?;
                 let blocks = u32::try_from(report.blocks().len()).unwrap_or(0);
                 self.counters.sack_sent = self.counters.sack_sent.saturating_add(blocks);

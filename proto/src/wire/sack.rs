@@ -8,9 +8,11 @@ use heapless::Vec;
 use super::BufferTooSmall;
 use super::bytes::{Reader, Writer};
 
-/// Most blocks in one list.
+/// Most blocks that a list counts: what every release understands.
 pub const MAX_BLOCKS: usize = 4;
-/// Longest list, in bytes.
+/// Most blocks in a long list: four that are counted and those that follow them.
+pub const MAX_LONG_BLOCKS: usize = 32;
+/// Longest list that every release understands, in bytes.
 pub const MAX_LEN: usize = HEAD_LEN + MAX_BLOCKS * BLOCK_LEN;
 /// Where to cut a data segment that [`must_split`]: neither part then looks like a list.
 pub const SPLIT_AT: usize = MAGIC.len();
@@ -28,14 +30,20 @@ pub struct Block {
     pub right: u32,
 }
 
-/// One to four blocks, lowest first.
+/// Blocks, lowest first: one to four, or in a long list up to [`MAX_LONG_BLOCKS`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Sack(Vec<Block, MAX_BLOCKS>);
+pub struct Sack(Vec<Block, MAX_LONG_BLOCKS>);
 
 impl Sack {
     /// The first four of `blocks`.
     pub fn new(blocks: impl IntoIterator<Item = Block>) -> Self {
         Sack(blocks.into_iter().take(MAX_BLOCKS).collect())
+    }
+
+    /// A long list: as many of `blocks` as fit `room` bytes. Only for a peer that takes one (STR-12).
+    pub fn new_long(blocks: impl IntoIterator<Item = Block>, room: usize) -> Self {
+        let fit = (room.saturating_sub(HEAD_LEN) / BLOCK_LEN).min(MAX_LONG_BLOCKS);
+        Sack(blocks.into_iter().take(fit).collect())
     }
 
     /// The blocks.
@@ -51,7 +59,7 @@ impl Sack {
     /// Writes the list; no blocks are no bytes.
     pub fn emit(&self, out: &mut [u8]) -> Result<usize, BufferTooSmall> {
         let mut write = Writer::new(out);
-        if let Ok(count @ 1..) = u8::try_from(self.0.len()) {
+        if let Ok(count @ 1..) = u8::try_from(self.0.len().min(MAX_BLOCKS)) {
             write = write.put(MAGIC).u8(count);
         }
         for block in &self.0 {
@@ -75,12 +83,18 @@ impl Sack {
         Some(Sack(blocks))
     }
 
-    /// The list that `payload` is, if it can be one: exact length, and for each block
+    /// The list that `payload` is, long or not, if it can be one: exact length, and for each block
     /// `ack < left < right <= send_next` in serial arithmetic. A genuine list always is. `None` means user data.
     ///
     /// `ack` is the acknowledgment number of the packet, `send_next` the next sequence number we shall send.
     pub fn parse_strict(payload: &[u8], ack: u32, send_next: u32) -> Option<Sack> {
-        let sack = Self::parse_loose(payload)?;
+        let mut sack = Self::parse_loose(payload)?;
+        if sack.0.len() == MAX_BLOCKS {
+            let mut more = Reader::new(payload.get(MAX_LEN..)?);
+            while let (Some(left), Some(right)) = (more.u32(), more.u32()) {
+                sack.0.push(Block { left, right }).ok()?;
+            }
+        }
         let in_flight = send_next.wrapping_sub(ack);
         let possible = |block: &Block| {
             let (left, right) = (block.left.wrapping_sub(ack), block.right.wrapping_sub(ack));

@@ -178,7 +178,7 @@ fn the_first_segments_are_acknowledged_at_once_and_then_every_second() {
         end.sends(Flags::ACK, ack, expected);
         let expected = next(&mut end);
         let sent = end.pass(Duration::from_millis(40));
-        assert_eq!(sent, [(Duration::from_millis(5), seg(Flags::ACK, ack, expected, 128), vec![])]);
+        assert_eq!(sent, [(Duration::from_millis(5), seg(Flags::ACK, ack, expected, 144), vec![])]);
     }
 }
 

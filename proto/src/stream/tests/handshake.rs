@@ -11,11 +11,11 @@ fn a_dialer_connects() {
     for isn in ISNS {
         let mut end = End::connect(isn);
         assert_eq!(end.stream.state(), State::SynSent);
-        assert_eq!(end.sends(Flags::SYN, isn, 0), 128);
+        assert_eq!(end.sends(Flags::SYN, isn, 0), 144);
         end.quiet();
         end.feed(seg(Flags::SYN_ACK, PEER_ISN, isn.wrapping_add(1), 512), b"");
         assert_eq!(end.stream.state(), State::Established);
-        assert_eq!(end.sends(Flags::ACK, isn.wrapping_add(1), P1), 128);
+        assert_eq!(end.sends(Flags::ACK, isn.wrapping_add(1), P1), 144);
         end.quiet();
         end.release();
     }
@@ -25,7 +25,7 @@ fn a_dialer_connects() {
 fn an_acceptor_is_connected_only_by_proof() {
     for isn in ISNS {
         let mut end = End::accept(isn);
-        assert_eq!(end.sends(Flags::SYN_ACK, isn, P1), 128);
+        assert_eq!(end.sends(Flags::SYN_ACK, isn, P1), 144);
         // Wrong proof.
         end.feed(seg(Flags::ACK, P1, isn.wrapping_add(2), 512), b"data");
         end.feed(seg(Flags::ACK, P1, isn, 512), b"data");
@@ -46,7 +46,7 @@ fn a_syn_is_repeated_with_growing_waits_and_given_up() {
         let sent = end.pass(Duration::from_secs(60));
         let at: Vec<u128> = sent.iter().map(|(at, ..)| at.as_millis()).collect();
         assert_eq!(at, [0, 250, 750, 1750, 3750, 7750, 15750, 23750, 29000]);
-        assert!(sent[..8].iter().all(|(_, s, _)| *s == seg(Flags::SYN, isn, 0, 128)));
+        assert!(sent[..8].iter().all(|(_, s, _)| *s == seg(Flags::SYN, isn, 0, 144)));
         assert_eq!(sent[8].1.flags, Flags::RST);
         assert_eq!(end.stream.close_reason(), Some(CloseReason::TimedOut(Unanswered::Dial)));
         assert!(end.stream.is_reapable(end.now));
@@ -155,8 +155,8 @@ fn a_lost_third_packet_is_fetched() {
         let mut end = End::accept(isn);
         end.sends(Flags::SYN_ACK, isn, P1);
         let sent = end.pass(Duration::from_millis(1000));
-        assert_eq!(sent[0].1, seg(Flags::SYN_ACK, isn, P1, 128));
-        assert_eq!((sent[1].1, &sent[1].2[..]), (seg(Flags::ACK, isn, P1, 128), &[0][..]));
+        assert_eq!(sent[0].1, seg(Flags::SYN_ACK, isn, P1, 144));
+        assert_eq!((sent[1].1, &sent[1].2[..]), (seg(Flags::ACK, isn, P1, 144), &[0][..]));
         end.feed(seg(Flags::ACK, P1, isn.wrapping_add(1), 512), b"");
         assert_eq!(end.stream.take_events(), Events::CONNECTED);
     }

@@ -1,9 +1,15 @@
 //! Two streams on a link that loses, copies and reorders.
 
+use std::collections::BTreeMap;
+
 use super::*;
 use crate::rng::{Rng, SeededRng};
+use crate::stream::congestion::Algorithm;
 use crate::stream::{CloseReason, State};
 use proptest::prelude::*;
+
+/// What a segment's payload is wrapped into on the way: packet and tunnel header, tag, UDP and IPv4 header.
+const OVERHEAD: u64 = 98;
 
 /// Packets under way, and how they are mistreated. Chances are in 1/256.
 pub(super) struct Link {
@@ -13,15 +19,42 @@ pub(super) struct Link {
     /// Largest extra delay, in microseconds.
     pub(super) jitter: u32,
     pub(super) delay: u32,
-    /// (arrival, order, to the dialer?, packet)
-    flying: Vec<(Instant, u64, bool, Segment, Vec<u8>)>,
+    /// Besides `loss`, in millionths, of data only and of the acknowledgments too.
+    pub(super) drop: u32,
+    /// The bottleneck, if any; of each direction.
+    pub(super) bottleneck: Option<Bottleneck>,
+    /// When each direction's queue will be empty.
+    busy: [Instant; 2],
+    /// By arrival and order: to the dialer?, packet.
+    flying: BTreeMap<(Instant, u64), (bool, Segment, Vec<u8>)>,
     pub(super) sent: u64,
     pub(super) bytes: u64,
 }
 
+/// A link of limited rate with a queue before it that drops what it cannot hold.
+#[derive(Clone, Copy)]
+pub(super) struct Bottleneck {
+    /// In bytes per second, headers included.
+    pub(super) rate: u64,
+    /// How long the queue is when it is full.
+    pub(super) queue: Duration,
+}
+
 impl Link {
     pub(super) fn new(seed: u64, loss: u8, copy: u8, delay: u32, jitter: u32) -> Self {
-        Link { rng: SeededRng::new(seed), loss, copy, delay, jitter, flying: Vec::new(), sent: 0, bytes: 0 }
+        Link {
+            rng: SeededRng::new(seed),
+            loss,
+            copy,
+            delay,
+            jitter,
+            drop: 0,
+            bottleneck: None,
+            busy: [START; 2],
+            flying: BTreeMap::new(),
+            sent: 0,
+            bytes: 0,
+        }
     }
 
     fn chance(&mut self, of: u8) -> bool {
@@ -31,16 +64,32 @@ impl Link {
     fn put(&mut self, now: Instant, to_dialer: bool, segment: Segment, payload: Vec<u8>) {
         let copies = if self.chance(self.loss) { 0 } else { 1 + usize::from(self.chance(self.copy)) };
         self.bytes += payload.len() as u64;
+        let Some(left) = self.passes(now, to_dialer, payload.len() as u64 + OVERHEAD) else { return };
         for _ in 0..copies {
             self.sent += 1;
             let jitter = if self.jitter == 0 { 0 } else { self.rng.u32() % self.jitter };
-            let at = now + Duration::from_micros((self.delay + jitter).into());
-            self.flying.push((at, self.sent, to_dialer, segment, payload.clone()));
+            let at = left + Duration::from_micros((self.delay + jitter).into());
+            self.flying.insert((at, self.sent), (to_dialer, segment, payload.clone()));
         }
     }
 
+    /// When the packet has left the bottleneck, if it is not dropped.
+    fn passes(&mut self, now: Instant, to_dialer: bool, len: u64) -> Option<Instant> {
+        if self.drop > 0 && self.rng.u32() % 1_000_000 < self.drop {
+            return None;
+        }
+        let Some(Bottleneck { rate, queue }) = self.bottleneck else { return Some(now) };
+        let busy = &mut self.busy[usize::from(to_dialer)];
+        let starts = now.max(*busy);
+        if starts.since(now) > queue {
+            return None;
+        }
+        *busy = starts + Duration::from_micros(len * 1_000_000 / rate);
+        Some(*busy)
+    }
+
     fn next_arrival(&self) -> Option<Instant> {
-        self.flying.iter().map(|packet| packet.0).min()
+        self.flying.keys().next().map(|key| key.0)
     }
 }
 
@@ -87,9 +136,8 @@ impl Pair {
                 end.stream.handle_timeout(next, &mut end.memory.pool());
             }
         }
-        let mut due: Vec<_> = self.link.flying.extract_if(.., |packet| packet.0 <= next).collect();
-        due.sort_by_key(|packet| (packet.0, packet.1));
-        for (_, _, to_dialer, segment, payload) in due {
+        while let Some(first) = self.link.flying.first_entry().filter(|first| first.key().0 <= next) {
+            let (to_dialer, segment, payload) = first.remove();
             self.deliver(next, to_dialer, segment, &payload);
         }
         true
@@ -270,3 +318,58 @@ fn throughput_snapshot() {
         assert!(rate >= least, "{rate} kB/s at {rtt} ms and {loss}/256 loss");
     }
 }
+
+/// How much of a bottleneck of 100 Mbit/s (queue of 50 ms, random loss of `drop` millionths both ways) the first
+/// seconds of a transfer use, in tenths of a percent, headers not counted.
+fn share_of_100_mbit(config: Config, rtt: u32, drop: u32) -> u64 {
+    const SECONDS: u64 = 6;
+    const RATE: u64 = 12_500_000;
+    let mut link = Link::new(5, 0, 0, rtt * 500, 0);
+    link.drop = drop;
+    link.bottleneck = Some(Bottleneck { rate: RATE, queue: Duration::from_millis(50) });
+    let mut pair = Pair::new(7, config, (8192, 1152), link);
+    let until = START + Duration::from_secs(SECONDS);
+    let data = pattern(0, 1 << 16);
+    let mut heard = 0;
+    loop {
+        while pair.dialer.write(&data) == data.len() {}
+        if let Some(acceptor) = &mut pair.acceptor {
+            heard += acceptor.read_all().len() as u64;
+        }
+        if !pair.step(until) {
+            return heard * 1000 / (RATE * SECONDS);
+        }
+    }
+}
+
+/// What loss and distance leave of a link, slow start included: 92.2 % is all there is, the rest are headers. CUBIC
+/// alone is where its formula says (RFC 9438, 5.1); to fill a lossy link the loss must be borne.
+#[test]
+fn throughput_table() {
+    let borne = Config::DEFAULT;
+    let cubic = Config { bear_random_loss: false, ..Config::DEFAULT };
+    let newreno = Config { congestion: Algorithm::NewReno, ..cubic };
+    let mut table = String::from("random loss      0 %   0.1 %     1 %     5 %\n");
+    for (name, config, rtt) in [
+        ("default, 10 ms", borne, 10),
+        ("default, 50 ms", borne, 50),
+        ("CUBIC, 50 ms", cubic, 50),
+        ("NewReno, 50 ms", newreno, 50),
+    ] {
+        table += &format!("{name:14}");
+        for drop in [0, 1000, 10_000, 50_000] {
+            let share = share_of_100_mbit(config, rtt, drop);
+            table += &format!("{:4}.{} %", share / 10, share % 10);
+        }
+        table += "\n";
+    }
+    assert_eq!(table, THROUGHPUT, "got\n{table}");
+}
+
+const THROUGHPUT: &str = "\
+random loss      0 %   0.1 %     1 %     5 %
+default, 10 ms  91.5 %  91.5 %  91.2 %   5.8 %
+default, 50 ms  87.3 %  82.2 %  85.8 %   2.3 %
+CUBIC, 50 ms    87.3 %  13.3 %   4.7 %   1.0 %
+NewReno, 50 ms  87.3 %   8.4 %   4.2 %   1.0 %
+";

@@ -10,6 +10,7 @@ mod hazards;
 mod hostile;
 mod link;
 mod loss;
+mod recovery;
 mod vectors;
 mod window;
 

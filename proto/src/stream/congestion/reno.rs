@@ -1,31 +1,7 @@
-//! How much may be under way: the congestion window, behind a trait so that an algorithm can be exchanged.
+//! NewReno's window: slow start and additive increase, multiplicative decrease (RFC 5681, 6582).
 
+use super::{Congestion, INITIAL_SSTHRESH, MAX_WINDOW, initial_window};
 use crate::time::{Duration, Instant};
-
-/// Segments that may be under way at the start (RFC 6928, and the reference).
-pub const INITIAL_SEGMENTS: u32 = 10;
-/// Largest window, in bytes (the reference's).
-pub const MAX_WINDOW: u32 = 1 << 20;
-/// Slow start threshold before the first loss, in bytes (the reference's).
-pub const INITIAL_SSTHRESH: u32 = 512 << 10;
-
-/// A congestion control algorithm. All sizes are bytes.
-///
-/// The stream tells it what happened; whether segments are lost, and which, is not its business.
-pub trait Congestion {
-    /// Most bytes that may be under way.
-    fn window(&self) -> u32;
-    /// The slow start threshold, for statistics.
-    fn ssthresh(&self) -> u32;
-    /// `acked` bytes were newly acknowledged outside of loss recovery, while the window was the limit.
-    fn on_ack(&mut self, now: Instant, acked: u32, srtt: Duration);
-    /// A loss was detected with `flight` bytes under way; called once per window of data.
-    fn on_loss(&mut self, now: Instant, flight: u32);
-    /// The retransmission timer expired with `flight` bytes outstanding.
-    fn on_timeout(&mut self, now: Instant, flight: u32);
-    /// Nothing was sent for longer than a retransmission timeout: the window may no longer be true (RFC 5681, 4.1).
-    fn on_idle(&mut self);
-}
 
 /// Slow start and additive increase, multiplicative decrease (RFC 5681), counting bytes (RFC 3465).
 #[derive(Clone, Debug)]
@@ -35,16 +11,20 @@ pub struct Reno {
     ssthresh: u32,
     /// Bytes acknowledged since the window last grew in congestion avoidance.
     acked: u32,
+    /// Window and threshold before the last cut.
+    before: (u32, u32),
 }
 
 impl Reno {
     /// The initial window for segments of `mss` bytes.
     pub fn new(mss: u32) -> Self {
         let mss = mss.max(1);
-        Reno { mss, window: INITIAL_SEGMENTS.saturating_mul(mss), ssthresh: INITIAL_SSTHRESH, acked: 0 }
+        let (window, ssthresh) = (initial_window(mss), INITIAL_SSTHRESH);
+        Reno { mss, window, ssthresh, acked: 0, before: (window, ssthresh) }
     }
 
     fn halve(&mut self, flight: u32) {
+        self.before = (self.window, self.ssthresh);
         self.ssthresh = (flight / 2).max(2 * self.mss);
         self.acked = 0;
     }
@@ -72,6 +52,10 @@ impl Congestion for Reno {
         self.window = self.window.min(MAX_WINDOW);
     }
 
+    fn on_queue(&mut self) {
+        self.ssthresh = self.ssthresh.min(self.window);
+    }
+
     fn on_loss(&mut self, _now: Instant, flight: u32) {
         self.halve(flight);
         self.window = self.ssthresh;
@@ -82,8 +66,13 @@ impl Congestion for Reno {
         self.window = self.mss;
     }
 
+    fn undo(&mut self) {
+        let (window, ssthresh) = self.before;
+        (self.window, self.ssthresh) = (self.window.max(window), self.ssthresh.max(ssthresh));
+    }
+
     fn on_idle(&mut self) {
-        self.window = self.window.min(INITIAL_SEGMENTS.saturating_mul(self.mss));
+        self.window = self.window.min(initial_window(self.mss));
     }
 }
 
@@ -106,6 +95,8 @@ mod tests {
         assert_eq!(reno.window(), 11_000);
         reno.on_timeout(now, 1000);
         assert_eq!((reno.window(), reno.ssthresh()), (1000, 2000));
+        reno.undo();
+        assert_eq!((reno.window(), reno.ssthresh()), (11_000, 10_000));
         for _ in 0..10_000 {
             reno.on_ack(now, u32::MAX, srtt);
         }

@@ -23,11 +23,11 @@ use crate::{
 };
 
 /// How long a network may take to become idle when its programs have left.
-const COOLING: Duration = Duration::from_secs(180);
+const COOLING: Duration = Duration::from_secs(400);
 /// How long idle networks are watched.
 const WATCH: Duration = Duration::from_secs(60);
 /// Datagrams a minute an idle agent may cost: registration at the beacon, its answers, and keeping NATs open.
-const IDLE_DATAGRAMS: u64 = 30;
+const IDLE_DATAGRAMS: u64 = 40;
 
 /// One agent: a daemon with the programs on its host.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -83,6 +83,7 @@ pub struct Path {
     /// When the last frame that must be answered was sent.
     last_owed: Option<Instant>,
     probe_due: Option<Instant>,
+    last_probe: Option<Instant>,
     probe_wait: Duration,
     /// Probes sent since the relay took over: they go around all addresses until one answers.
     probes_sent: u8,
@@ -111,6 +112,7 @@ impl Path {
             last_sent: None,
             last_owed: None,
             probe_due: None,
+            last_probe: None,
             probe_wait: PROBE_FIRST,
             probes_sent: 0,
             probes_answered: 0,
@@ -203,15 +205,20 @@ impl Path {
         }
         match route {
             Route::Direct(address) => {
-                let moved = self.direct != Some(address) || !self.proven;
-                if moved {
-                    self.direct = Some(address);
-                    self.proven = true;
-                    self.candidates.retain(|a| *a != address);
+                // An address that is news is tried at once. One that is not is tried in its turn: behind some NATs a
+                // probe comes from another address than the last one, and two sides would chase each other for ever.
+                let news = !self.proven || !self.direct_addresses().any(|known| known == address);
+                self.candidates.retain(|a| *a != address);
+                if let Some(old) = self.direct.replace(address) {
+                    self.add_candidate(old);
                 }
+                self.proven = true;
                 match self.via {
                     Via::Unknown => self.via = Via::Direct,
-                    Via::Relay if moved || !is_probe => self.probe_soon(now),
+                    Via::Relay if !is_probe => self.probe_soon(now),
+                    Via::Relay if news => {
+                        self.probe_soon(self.last_probe.map_or(now, |at| now.max(at + PROBE_FIRST)))
+                    }
                     _ => {}
                 }
             }
@@ -276,6 +283,7 @@ impl Path {
         }
         let target = self.probe_target();
         self.probes_sent = self.probes_sent.wrapping_add(1);
+        self.last_probe = Some(now);
         let busy = self.last_owed.is_some_and(|at| now.since(at) < BUSY_FOR);
         self.probe_wait = (self.probe_wait * 2).min(if busy { PROBE_BUSY } else { PROBE_LAST });
         self.probe_due = target.map(|_| now + self.probe_wait);
@@ -317,10 +325,10 @@ impl Path {
         self.probe_due = self.direct().map(|_| now + PROBE_FIRST);
     }
 
-    fn probe_soon(&mut self, now: Instant) {
-        if self.probe_due.is_none_or(|at| at > now + PROBE_FIRST) {
+    fn probe_soon(&mut self, at: Instant) {
+        if self.probe_due.is_none_or(|due| due > at + PROBE_FIRST) {
             self.probe_wait = PROBE_FIRST;
-            self.probe_due = Some(now);
+            self.probe_due = Some(at);
         }
     }
 }

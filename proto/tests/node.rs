@@ -396,3 +396,50 @@ fn transmits_end_although_a_deadline_of_the_keys_has_passed() {
     node.handle_timeout(late);
     assert!(node.poll_timeout().is_none_or(|at| at > late));
 }
+
+#[test]
+fn dials_that_fail_leave_nothing_behind() {
+    let mut net = Net::new(30);
+    let a = public(&mut net);
+    for round in 0..600 {
+        let to = Addr { network: 0, node: 77 };
+        let id = net.hosts[a].node.connect(net.now, to, 7).unwrap_or_else(|e| panic!("dial {round}: {e}"));
+        net.run_for(SECOND);
+        assert!(net.hosts[a].events.contains(&Event::Unreachable { stream: id }), "dial {round}");
+        net.hosts[a].events.clear();
+        let now = net.now;
+        net.hosts[a].node.release(now, id);
+    }
+    assert_eq!(net.hosts[a].node.streams().count(), 0);
+}
+
+#[test]
+fn dials_to_a_dead_node_leave_nothing_behind() {
+    let mut net = Net::new(31);
+    let (a, b) = (public(&mut net), public(&mut net));
+    net.hosts[b].address = "203.0.113.99:1".parse().unwrap();
+    net.beacon_nodes.clear();
+    let dead = net.hosts[b].address;
+    let beacon = net.beacon;
+    for host in [net.hosts[a].address, beacon] {
+        net.cut.insert((host, dead));
+        net.cut.insert((dead, host));
+    }
+    for _ in 0..20 {
+        let ids: Vec<_> = (0..10).map(|_| net.connect(a, b, 7)).collect();
+        net.run_for(35 * SECOND);
+        let now = net.now;
+        for id in ids {
+            assert!(
+                net.hosts[a]
+                    .events
+                    .iter()
+                    .any(|e| matches!(e, Event::Closed { stream, .. } if *stream == id))
+            );
+            net.hosts[a].node.release(now, id);
+        }
+        net.hosts[a].events.clear();
+    }
+    net.run_for(SECOND);
+    assert_eq!(net.hosts[a].node.streams().count(), 0);
+}

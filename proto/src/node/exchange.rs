@@ -13,7 +13,7 @@ use crate::{
     port,
     rng::Rng,
     slots::Free,
-    stream::{Segment, Stream},
+    stream::{Segment, State, Stream},
     time::{Duration, Instant, earliest},
     tunnel::KeyOutcome,
     wire::packet::{Flags, Header, Protocol},
@@ -205,6 +205,36 @@ impl<C: Crypto, R: Rng> Ctx<'_, C, R> {
         }
     }
 
+    /// A stream that is over and let go has nothing to wait for at a peer without a tunnel: what it still had to say
+    /// cannot be said.
+    fn hush(&mut self, slot: u32) {
+        let Some(row) = self.parts.streams.get_mut(slot as usize).filter(|row| row.blocked && row.released)
+        else {
+            return;
+        };
+        let Some(stream) = row.stream.as_mut().filter(|stream| stream.state() == State::Closed) else {
+            return;
+        };
+        let mut pool = crate::pool::Pool::new(&mut self.core.pool, self.parts.chunks, self.parts.bytes);
+        stream.release(&mut pool);
+        row.blocked = false;
+        let (peer, after) = (row.peer, core::mem::replace(&mut row.next_blocked, NONE));
+        // Out of the list of those that wait: from the peer, or from the stream in front.
+        let Some(peer) = self.parts.peers.get_mut(peer as usize) else { return };
+        if peer.blocked == slot {
+            peer.blocked = after;
+            return;
+        }
+        let mut at = peer.blocked;
+        while let Some(row) = self.parts.streams.get_mut(at as usize) {
+            if row.next_blocked == slot {
+                row.next_blocked = after;
+                return;
+            }
+            at = row.next_blocked;
+        }
+    }
+
     /// Parks a stream until the tunnel to its peer is up, and sees to it that it comes up.
     pub(super) fn block(&mut self, stream: u32, peer: u32) {
         let now = self.now;
@@ -220,6 +250,7 @@ impl<C: Crypto, R: Rng> Ctx<'_, C, R> {
             slot.tunnel.want(now);
         }
         self.after_peer(peer);
+        self.reap(stream);
     }
 
     // --- admission -----------------------------------------------------------------------------------------------
@@ -355,6 +386,7 @@ impl<C: Crypto, R: Rng> Ctx<'_, C, R> {
     /// Frees the row of a stream that is over and that the owner has let go.
     pub(super) fn reap(&mut self, slot: u32) {
         let now = self.now;
+        self.hush(slot);
         let Some(row) = self.parts.streams.get_mut(slot as usize) else { return };
         let Some(stream) = row.stream.as_mut().filter(|stream| row.released && stream.is_reapable(now))
         else {

@@ -1,5 +1,6 @@
 //! The suite every driver must pass, on this driver.
 
+#[path = "../../driver-common/suite/mod.rs"]
 mod suite;
 
 use std::{collections::BTreeMap, thread};
@@ -26,7 +27,7 @@ fn start_with(layout: Layout, serve: Option<ServeTls>, dial: Option<DialTls>) ->
         dials: BTreeMap::from([(Dial::Registry, Target { addr: layout.dial, tls: dial })]),
         store: Some(store),
         areas: BTreeMap::from([(Area::State, layout.state)]),
-        signals: false,
+        ..Setup::default()
     };
     pilot_mio::raise_descriptor_limit();
     let mut driver = Driver::new(Probe::new(records.len()), Clock::start(), setup).expect("a driver");

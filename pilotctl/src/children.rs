@@ -36,13 +36,13 @@ pub(crate) fn tied(name: &str) -> std::io::Result<Command> {
 /// Runs the daemon here.
 pub(crate) fn daemon(arguments: Vec<OsString>) -> ExitCode {
     settle();
-    pilot_mio::daemon::main(arguments)
+    pilot_mio::daemon(arguments)
 }
 
 /// Runs registry and beacon here.
 pub(crate) fn rendezvous(arguments: Vec<OsString>) -> ExitCode {
     settle();
-    pilot_mio::rendezvous::main(arguments)
+    pilot_mio::rendezvous(arguments)
 }
 
 /// Does what the parent wants.

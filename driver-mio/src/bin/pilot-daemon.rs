@@ -1,5 +1,5 @@
 //! One agent's node of a Pilot network.
 
 fn main() -> std::process::ExitCode {
-    pilot_mio::daemon::main(std::env::args_os().skip(1))
+    pilot_mio::daemon(std::env::args_os().skip(1))
 }

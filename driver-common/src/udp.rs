@@ -2,14 +2,17 @@
 
 use std::{
     io::{self, IoSliceMut},
-    net::{IpAddr, SocketAddr},
+    net::{IpAddr, SocketAddr, UdpSocket},
+    sync::Arc,
 };
 
-use mio::{Interest, Registry, Token};
 use pilot_proto::Transmit;
 use quinn_udp::{BATCH_SIZE, RecvMeta, UdpSockRef, UdpSocketState};
 
-use crate::outbox::{Kernel, Outbox, Polled};
+use crate::{
+    outbox::{Kernel, Outbox, Polled},
+    reactor::{Reactor, Token, Watch},
+};
 
 /// Bytes of socket buffer asked for in each direction: at 1 Gbit/s, 64 ms of a busy process.
 const SOCKET_BUFFER: usize = 8 << 20;
@@ -17,8 +20,8 @@ const SOCKET_BUFFER: usize = 8 << 20;
 /// Room for the largest datagram, or for the largest run of datagrams the kernel merges.
 const SLOT: usize = 65_536;
 
-/// A bound socket on the event loop.
-pub(crate) struct UdpPort {
+/// A bound, watched socket.
+pub(crate) struct UdpPort<W> {
     wire: Wire,
     outbox: Outbox,
     slots: Vec<u8>,
@@ -28,8 +31,7 @@ pub(crate) struct UdpPort {
     slot: usize,
     offset: usize,
     readable: bool,
-    registry: Registry,
-    token: Token,
+    watch: W,
     /// Whether the loop is woken when the kernel has room. Only while it has none: each datagram that leaves would
     /// otherwise wake the loop for nothing.
     watching_room: bool,
@@ -37,7 +39,7 @@ pub(crate) struct UdpPort {
 
 /// The socket as the kernel side of the outbox.
 struct Wire {
-    socket: mio::net::UdpSocket,
+    socket: Arc<UdpSocket>,
     state: UdpSocketState,
     local: SocketAddr,
 }
@@ -55,8 +57,7 @@ impl Kernel for Wire {
             segment_size: segment,
             src_ip: None,
         };
-        let (socket, state) = (&self.socket, &self.state);
-        socket.try_io(|| state.try_send(UdpSockRef::from(socket), &transmit))
+        self.state.try_send(UdpSockRef::from(&*self.socket), &transmit)
     }
 
     fn max_segments(&self) -> usize {
@@ -64,15 +65,19 @@ impl Kernel for Wire {
     }
 }
 
-impl UdpPort {
-    /// Puts a bound socket on the loop.
-    pub(crate) fn new(socket: std::net::UdpSocket, registry: &Registry, token: Token) -> io::Result<Self> {
+impl<W: Watch> UdpPort<W> {
+    /// Watches a bound socket.
+    pub(crate) fn new<X: Reactor<Watch = W>>(
+        socket: UdpSocket,
+        reactor: &X,
+        token: Token,
+    ) -> io::Result<Self> {
         let local = socket.local_addr()?;
         let state = UdpSocketState::new(UdpSockRef::from(&socket))?;
         allow_fragments(&socket, local);
         grow_buffers(&socket, &state);
-        let mut socket = mio::net::UdpSocket::from_std(socket);
-        registry.register(&mut socket, token, Interest::READABLE)?;
+        let socket = Arc::new(socket);
+        let watch = reactor.watch(socket.clone(), token)?;
         Ok(UdpPort {
             wire: Wire { socket, state, local },
             outbox: Outbox::new(),
@@ -82,8 +87,7 @@ impl UdpPort {
             slot: 0,
             offset: 0,
             readable: true,
-            registry: registry.try_clone()?,
-            token,
+            watch,
             watching_room: false,
         })
     }
@@ -97,6 +101,9 @@ impl UdpPort {
         self.readable |= readable;
         if writable {
             self.outbox.writable(&mut self.wire);
+            if self.outbox.is_full() {
+                self.watch.arm_write();
+            }
         }
         self.watch_room();
     }
@@ -107,10 +114,11 @@ impl UdpPort {
         if wanted == self.watching_room {
             return;
         }
-        let interest = if wanted { Interest::READABLE | Interest::WRITABLE } else { Interest::READABLE };
-        match self.registry.reregister(&mut self.wire.socket, self.token, interest) {
-            Ok(()) => self.watching_room = wanted,
-            Err(error) => tracing::warn!(%error, "cannot watch the udp socket"),
+        self.watching_room = wanted;
+        if wanted {
+            self.watch.arm_write();
+        } else {
+            self.watch.disarm_write();
         }
     }
 
@@ -153,9 +161,12 @@ impl UdpPort {
         let mut slots: [IoSliceMut<'_>; BATCH_SIZE] =
             std::array::from_fn(|_| IoSliceMut::new(rest.next().unwrap_or_default()));
         let Wire { socket, state, .. } = &self.wire;
-        match socket.try_io(|| state.recv(UdpSockRef::from(socket), &mut slots, &mut self.metas)) {
+        match state.recv(UdpSockRef::from(&**socket), &mut slots, &mut self.metas) {
             Ok(filled) => self.filled = filled.min(BATCH_SIZE),
-            Err(e) if e.kind() == io::ErrorKind::WouldBlock => self.readable = false,
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
+                self.readable = false;
+                self.watch.arm_read();
+            }
             // An error reported by an earlier send; the next turn reads on.
             Err(e) => tracing::debug!(error = %e, "udp receive failed"),
         }
@@ -180,7 +191,7 @@ impl UdpPort {
 
 /// quinn-udp forbids IP fragments, which QUIC wants. Old peers send and a beacon relays datagrams above the MTU, so here
 /// the kernel's default (fragment where the path needs it) is put back.
-fn allow_fragments(socket: &std::net::UdpSocket, local: SocketAddr) {
+fn allow_fragments(socket: &UdpSocket, local: SocketAddr) {
     #[cfg(target_os = "linux")]
     {
         use rustix::net::sockopt;
@@ -196,7 +207,7 @@ fn allow_fragments(socket: &std::net::UdpSocket, local: SocketAddr) {
     let _ = (socket, local);
 }
 
-fn grow_buffers(socket: &std::net::UdpSocket, state: &UdpSocketState) {
+fn grow_buffers(socket: &UdpSocket, state: &UdpSocketState) {
     let socket = || UdpSockRef::from(socket);
     let _ = state.set_recv_buffer_size(socket(), SOCKET_BUFFER);
     let _ = state.set_send_buffer_size(socket(), SOCKET_BUFFER);

@@ -1,13 +1,11 @@
 //! The program `rendezvous` as an operator meets it: flags, ports, signals, and a store that outlives it.
 
-mod program;
-
 use std::{
     io::{Read, Write},
     net::{TcpStream, UdpSocket},
 };
 
-use program::{PATIENCE, Rendezvous, fail};
+use super::{PATIENCE, Rendezvous, fail};
 use serde_json::{Value, json};
 
 /// One request of the registry's protocol.
@@ -71,7 +69,7 @@ fn what_cannot_work_is_said_in_one_sentence() {
         (vec!["-beacon-addr=127.0.0.1:0", "-log-level=error", "-registry-addr", &taken], 1, "cannot bind"),
         (vec!["-h"], 0, "Flags take one dash or two"),
     ] {
-        let (status, said) = fail(env!("CARGO_BIN_EXE_rendezvous"), &args);
+        let (status, said) = fail(crate::RENDEZVOUS, &args);
         assert_eq!(status, Some(code), "{args:?}: {said}");
         assert!(said.contains(words), "{args:?}: {said}");
     }

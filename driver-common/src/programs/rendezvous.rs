@@ -13,11 +13,11 @@ use pilot_roles::{
     rendezvous::{BeaconConfig, Config, RegistryConfig, Rendezvous},
 };
 
-use crate::{
-    Clock, Driver, Place, RecordStore, ServeTls, Setup, bind_tcp, bind_udp,
+use super::{
+    Run,
     flags::{self, Common, Flags},
-    raise_descriptor_limit,
 };
+use crate::{Clock, Place, RecordStore, ServeTls, Setup, bind_tcp, bind_udp, raise_descriptor_limit};
 
 #[derive(Debug, Parser)]
 #[command(
@@ -63,12 +63,12 @@ impl Flags for Options {
     }
 }
 
-/// Runs the program with its arguments, without its name.
-pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
-    flags::program(args, run)
+/// Runs the program on `driver` with its arguments, without its name.
+pub fn main(args: impl IntoIterator<Item = OsString>, driver: impl Run) -> ExitCode {
+    flags::program(args, |options| run(options, driver))
 }
 
-fn run(options: &Options) -> Result<u8, String> {
+fn run(options: &Options, driver: impl Run) -> Result<u8, String> {
     for (flag, value) in [("-standby", &options.standby), ("-http", &options.http)] {
         if !value.is_empty() {
             return Err(format!("{flag} is not offered by this rendezvous"));
@@ -104,10 +104,9 @@ fn run(options: &Options) -> Result<u8, String> {
         signals: true,
         ..Setup::default()
     };
-    let mut driver = Driver::new(role, clock, setup).map_err(words)?;
     tracing::info!(addr = %beacon_addr, "beacon listening");
     tracing::info!(registry = %registry_addr, beacon = %beacon_addr, "rendezvous running");
-    driver.run().map_err(words)
+    driver.run(role, clock, setup).map_err(words)
 }
 
 /// How the registry's connections are secured, if they are.

@@ -1,4 +1,8 @@
-//! Our programs as child processes: started, watched by their log, ended by a signal.
+//! The tests of the programs, whatever driver runs them: child processes started, watched by their log, ended by a
+//! signal. A driver's test crate says where its programs are, as `DAEMON` and `RENDEZVOUS`.
+
+mod daemon;
+mod rendezvous;
 
 use std::{
     ffi::OsString,
@@ -58,7 +62,7 @@ pub(crate) struct Rendezvous {
 
 impl Rendezvous {
     pub(crate) fn start(store: &Path) -> Self {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_rendezvous"));
+        let mut command = Command::new(crate::RENDEZVOUS);
         command.args(["-registry-addr=127.0.0.1:0", "--beacon-addr", "127.0.0.1:0", "-store"]).arg(store);
         let (program, line) = Program::start(&mut command, "rendezvous running");
         let addr = |name: &str| line[name].as_str().unwrap().parse().unwrap();

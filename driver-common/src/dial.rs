@@ -9,10 +9,9 @@ use std::{
     thread,
 };
 
-use mio::Token;
-
 use crate::{
     mailbox::{Letter, Mailbox},
+    reactor::Token,
     tls::DialTls,
 };
 

@@ -7,12 +7,12 @@ use std::{
     fmt::Write as _,
     fs,
     io::{self, ErrorKind, Read, Write},
+    net::TcpStream,
     path::Path,
     sync::Arc,
 };
 
 use ::ring::digest::{SHA256, digest};
-use mio::net::TcpStream;
 use rustls::{
     CertificateError, ClientConfig, ClientConnection, Connection, DigitallySignedStruct, Error, ServerConfig,
     ServerConnection, SignatureScheme,
@@ -82,7 +82,7 @@ impl ServeTls {
         Ok(ServeTls { config: Arc::new(config), fingerprint })
     }
 
-    pub(crate) fn session(&self, tcp: TcpStream) -> io::Result<TlsStream> {
+    pub(crate) fn session(&self, tcp: Arc<TcpStream>) -> io::Result<TlsStream> {
         let session = ServerConnection::new(self.config.clone()).map_err(io::Error::other)?;
         Ok(TlsStream::new(tcp, session.into()))
     }
@@ -115,7 +115,7 @@ impl DialTls {
         Ok(DialTls { config: Arc::new(config) })
     }
 
-    pub(crate) fn session(&self, tcp: TcpStream) -> io::Result<TlsStream> {
+    pub(crate) fn session(&self, tcp: Arc<TcpStream>) -> io::Result<TlsStream> {
         // The name is for virtual hosts only; trust comes from the pin.
         let name = ServerName::try_from("localhost").map_err(io::Error::other)?;
         let session = ClientConnection::new(self.config.clone(), name).map_err(io::Error::other)?;
@@ -190,18 +190,18 @@ impl ServerCertVerifier for Pin {
 
 /// A session over a non-blocking connection.
 pub(crate) struct TlsStream {
-    tcp: TcpStream,
+    tcp: Arc<TcpStream>,
     session: Box<Connection>,
 }
 
 impl TlsStream {
-    fn new(tcp: TcpStream, mut session: Connection) -> Self {
+    fn new(tcp: Arc<TcpStream>, mut session: Connection) -> Self {
         session.set_buffer_limit(Some(SESSION_BUFFER));
         TlsStream { tcp, session: Box::new(session) }
     }
 
-    pub(crate) fn tcp(&mut self) -> &mut TcpStream {
-        &mut self.tcp
+    pub(crate) fn tcp(&self) -> &Arc<TcpStream> {
+        &self.tcp
     }
 
     /// Whether the session has bytes for the other side, of the handshake or of what was written.
@@ -212,7 +212,7 @@ impl TlsStream {
     /// Hands the session's bytes to the kernel; `WouldBlock` if it does not take them all.
     pub(crate) fn push_pending(&mut self) -> io::Result<()> {
         while self.session.wants_write() {
-            self.session.write_tls(&mut self.tcp)?;
+            self.session.write_tls(&mut &*self.tcp)?;
         }
         Ok(())
     }
@@ -234,7 +234,7 @@ impl Read for TlsStream {
                 Err(e) if e.kind() == ErrorKind::WouldBlock => {}
                 done => return done,
             }
-            self.session.read_tls(&mut self.tcp)?;
+            self.session.read_tls(&mut &*self.tcp)?;
             let processed = self.session.process_new_packets();
             // An answer of the handshake, or the alert that says what is wrong.
             match self.push_pending() {
@@ -277,10 +277,7 @@ mod tests {
         for socket in [&client, &server] {
             socket.set_nonblocking(true).unwrap();
         }
-        (
-            DialTls::pinned(pin).unwrap().session(TcpStream::from_std(client)).unwrap(),
-            serve.session(TcpStream::from_std(server)).unwrap(),
-        )
+        (DialTls::pinned(pin).unwrap().session(client.into()).unwrap(), serve.session(server.into()).unwrap())
     }
 
     /// Writes on one end what the other reads, taking turns as the loop does.

@@ -1,11 +1,11 @@
-//! SIGINT and SIGTERM as readable bytes on the event loop; the second one ends the process even if the loop hangs.
+//! SIGINT and SIGTERM as readable bytes; the second one ends the process even if the engine hangs.
 
 use std::{
     io::{self, Read},
+    os::unix::net::UnixStream,
     sync::{Arc, atomic::AtomicBool},
 };
 
-use mio::{Interest, Registry, Token, net::UnixStream};
 use signal_hook::{
     SigId,
     consts::{SIGINT, SIGTERM},
@@ -13,48 +13,57 @@ use signal_hook::{
     low_level::{pipe, unregister},
 };
 
+use crate::reactor::{Reactor, Token, Watch};
+
 /// Exit status after the second signal.
 const FORCED: i32 = 1;
 
 /// While it lives, the first of these signals does not end the process but can be seen here.
 #[derive(Debug)]
-pub(crate) struct Signals {
-    pipe: UnixStream,
-    hooks: Vec<SigId>,
+pub(crate) struct Signals<W> {
+    pipe: Arc<UnixStream>,
+    watch: W,
+    #[expect(dead_code, reason = "unhooks when dropped")]
+    hooks: Hooks,
 }
 
-impl Signals {
-    pub(crate) fn hook(registry: &Registry, token: Token) -> io::Result<Self> {
-        let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
+/// Unhooked when dropped.
+#[derive(Debug, Default)]
+struct Hooks(Vec<SigId>);
+
+impl<W: Watch> Signals<W> {
+    pub(crate) fn hook<X: Reactor<Watch = W>>(reactor: &X, token: Token) -> io::Result<Self> {
+        let (ours, theirs) = UnixStream::pair()?;
         ours.set_nonblocking(true)?;
-        let mut pipe = UnixStream::from_std(ours);
-        registry.register(&mut pipe, token, Interest::READABLE)?;
-        let mut signals = Signals { pipe, hooks: Vec::new() };
+        let pipe = Arc::new(ours);
+        let watch = reactor.watch(pipe.clone(), token)?;
+        let mut hooks = Hooks::default();
         let asked = Arc::new(AtomicBool::new(false));
         for signal in [SIGINT, SIGTERM] {
             // In this order: a signal first looks whether an earlier one has asked.
             let ended = flag::register_conditional_shutdown(signal, FORCED, asked.clone())?;
             let marked = flag::register(signal, asked.clone())?;
-            signals.hooks.extend([ended, marked]);
-            signals.hooks.push(pipe::register(signal, theirs.try_clone()?)?);
+            hooks.0.extend([ended, marked]);
+            hooks.0.push(pipe::register(signal, theirs.try_clone()?)?);
         }
-        Ok(signals)
+        Ok(Signals { pipe, watch, hooks })
     }
 
     /// How many signals came since the last call.
     pub(crate) fn take(&mut self) -> usize {
         let mut bytes = [0; 64];
         let mut count = 0;
-        while let Ok(n @ 1..) = self.pipe.read(&mut bytes) {
+        while let Ok(n @ 1..) = (&*self.pipe).read(&mut bytes) {
             count += n;
         }
+        self.watch.arm_read();
         count
     }
 }
 
-impl Drop for Signals {
+impl Drop for Hooks {
     fn drop(&mut self) {
-        for hook in self.hooks.drain(..) {
+        for hook in self.0.drain(..) {
             unregister(hook);
         }
     }

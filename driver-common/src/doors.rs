@@ -1,22 +1,21 @@
-//! Accepting: the listeners of a role on the event loop, a bounded number of callers a turn, and a pause when the
+//! Accepting: the listeners of a role on the engine, a bounded number of callers a turn, and a pause when the
 //! system has no descriptors left.
 
 use std::{
     collections::BTreeMap,
     io::{self, ErrorKind},
+    net::TcpListener,
+    os::unix::net::{UnixListener, UnixStream},
+    sync::Arc,
     time::Duration,
 };
 
-use mio::{
-    Interest, Registry, Token,
-    event::Source,
-    net::{TcpListener, UnixListener},
-};
 use pilot_proto::Instant;
 use pilot_roles::Listener;
 
 use crate::{
     listen::{self, Place, UnixPlace},
+    reactor::{Descriptor, Reactor, Token, Watch},
     socket::Socket,
     tls::ServeTls,
 };
@@ -27,24 +26,44 @@ const ACCEPTS_PER_TURN: usize = 64;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 
 enum Acceptor {
-    Tcp(TcpListener, Option<ServeTls>),
-    Unix(#[expect(dead_code, reason = "removes the socket file when dropped")] UnixPlace, UnixListener),
+    Tcp(Arc<TcpListener>, Option<ServeTls>),
+    Unix(#[expect(dead_code, reason = "removes the socket file when dropped")] UnixPlace, Arc<UnixListener>),
 }
 
 impl Acceptor {
     fn accept(&self) -> io::Result<Socket> {
         match self {
-            Acceptor::Tcp(listener, None) => listener.accept().map(|(socket, _)| Socket::Tcp(socket)),
-            Acceptor::Tcp(listener, Some(tls)) => {
-                listener.accept().and_then(|(socket, _)| tls.session(socket)).map(Socket::Tls)
+            Acceptor::Tcp(listener, tls) => {
+                let (socket, _) = listener.accept()?;
+                socket.set_nonblocking(true)?;
+                let socket = Arc::new(socket);
+                match tls {
+                    None => Ok(Socket::Tcp(socket)),
+                    Some(tls) => tls.session(socket).map(Socket::Tls),
+                }
             }
-            Acceptor::Unix(_, listener) => listener.accept().map(|(socket, _)| Socket::Unix(socket)),
+            Acceptor::Unix(_, listener) => listener.accept().and_then(|(socket, _)| given(socket)),
+        }
+    }
+
+    fn descriptor(&self) -> Descriptor {
+        match self {
+            Acceptor::Tcp(listener, _) => listener.clone(),
+            Acceptor::Unix(_, listener) => listener.clone(),
         }
     }
 }
 
-struct Door {
+/// A connection made elsewhere in this process.
+pub(crate) fn given(socket: UnixStream) -> io::Result<Socket> {
+    socket.set_nonblocking(true)?;
+    Ok(Socket::Unix(Arc::new(socket)))
+}
+
+struct Door<W> {
     name: Listener,
+    /// Before the acceptor, so that it ends first.
+    watch: W,
     acceptor: Acceptor,
     ready: bool,
     /// Not before this instant, after a failure.
@@ -52,35 +71,39 @@ struct Door {
 }
 
 /// All listeners of one role.
-#[derive(Default)]
-pub(crate) struct Doors(BTreeMap<Token, Door>);
+pub(crate) struct Doors<W>(BTreeMap<Token, Door<W>>);
 
-impl Doors {
+impl<W: Watch> Doors<W> {
+    /// None.
+    pub(crate) const fn new() -> Self {
+        Doors(BTreeMap::new())
+    }
+
     /// Binds what is not bound, and listens.
-    pub(crate) fn open(
+    pub(crate) fn open<X: Reactor<Watch = W>>(
         &mut self,
         name: Listener,
         place: Place,
-        registry: &Registry,
+        reactor: &X,
         token: Token,
     ) -> Result<(), String> {
-        let mut acceptor = match place {
+        let acceptor = match place {
             Place::Unix(path) => {
                 let (listener, place) = listen::bind_unix(&path)?;
-                Acceptor::Unix(place, UnixListener::from_std(listener))
+                listener.set_nonblocking(true).map_err(|e| e.to_string())?;
+                Acceptor::Unix(place, Arc::new(listener))
             }
             Place::Tcp(addr) => {
                 let listener = listen::bind_tcp(&addr).map_err(|e| e.to_string())?;
-                Acceptor::Tcp(TcpListener::from_std(listener), None)
+                Acceptor::Tcp(Arc::new(listener), None)
             }
-            Place::Bound(listener, tls) => Acceptor::Tcp(TcpListener::from_std(listener), tls),
+            Place::Bound(listener, tls) => {
+                listener.set_nonblocking(true).map_err(|e| e.to_string())?;
+                Acceptor::Tcp(Arc::new(listener), tls)
+            }
         };
-        let source: &mut dyn Source = match &mut acceptor {
-            Acceptor::Tcp(listener, _) => listener,
-            Acceptor::Unix(_, listener) => listener,
-        };
-        registry.register(source, token, Interest::READABLE).map_err(|e| e.to_string())?;
-        self.0.insert(token, Door { name, acceptor, ready: true, paused_until: None });
+        let watch = reactor.watch(acceptor.descriptor(), token).map_err(|e| e.to_string())?;
+        self.0.insert(token, Door { name, watch, acceptor, ready: true, paused_until: None });
         Ok(())
     }
 
@@ -124,6 +147,7 @@ impl Doors {
                     }
                     Err(e) if e.kind() == ErrorKind::WouldBlock => {
                         door.ready = false;
+                        door.watch.arm_read();
                         break;
                     }
                     // The caller has gone already.

@@ -20,11 +20,12 @@ use pilot_roles::{
     role::{Area, Dial},
 };
 
-use crate::{
-    Clock, DialTls, Driver, OsRng, Place, RingCrypto, Setup, Target, bind_udp,
+use super::{
+    Run,
     flags::{self, Common, Flags},
-    host, identity, raise_descriptor_limit,
+    host, identity,
 };
+use crate::{Clock, DialTls, OsRng, Place, RingCrypto, Setup, Target, bind_udp, raise_descriptor_limit};
 
 #[derive(Debug, Parser)]
 #[command(name = "pilot-daemon", about = "One agent's node of a Pilot network. Flags take one dash or two.")]
@@ -132,12 +133,12 @@ impl Flags for Options {
     }
 }
 
-/// Runs the program with its arguments, without its name.
-pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
-    flags::program(args, run)
+/// Runs the program on `driver` with its arguments, without its name.
+pub fn main(args: impl IntoIterator<Item = OsString>, driver: impl Run) -> ExitCode {
+    flags::program(args, |options| run(options, driver))
 }
 
-fn run(options: &Options) -> Result<u8, String> {
+fn run(options: &Options, driver: impl Run) -> Result<u8, String> {
     let words = |e: io::Error| e.to_string();
     raise_descriptor_limit();
     if UnixStream::connect(&options.socket).is_ok() {
@@ -195,7 +196,7 @@ fn run(options: &Options) -> Result<u8, String> {
         signals: true,
         ..Setup::default()
     };
-    Driver::new(role, clock, setup).map_err(words)?.run().map_err(words)
+    driver.run(role, clock, setup).map_err(words)
 }
 
 /// Zero means the default.

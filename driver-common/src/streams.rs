@@ -1,6 +1,6 @@
 //! Byte streams: the life of every connection from its opening to the last byte.
 //!
-//! mio reports an edge once, so readiness is remembered per connection until the kernel says "would block", and what is
+//! Readiness is told once, so it is remembered per connection until the kernel says "would block", and what is
 //! ready waits in a queue from which each turn takes every connection once: a busy one cannot starve the others.
 //!
 //! A connection ends gently: what is queued is written, the sending half is closed, and what the other side still sends
@@ -9,22 +9,24 @@
 use std::{
     collections::{BTreeSet, HashMap, VecDeque},
     io::ErrorKind,
-    net::SocketAddr,
+    net::{SocketAddr, TcpStream},
+    os::unix::net::UnixStream,
+    sync::Arc,
     time::Duration,
     vec,
 };
 
-use mio::{Interest, Registry, Token, event::Event, net::TcpStream};
 use pilot_proto::Instant;
 use pilot_roles::role::{Closed, ConnId, Listener};
 
 use crate::{
     dial::{Resolved, Resolver, Target},
-    doors::Doors,
+    doors::{self, Doors},
     listen::Place,
     mailbox::Mailbox,
     queue::Queue,
-    socket::Socket,
+    reactor::{Reactor, Ready, Token, Watch},
+    socket::{self, Socket},
     tls::DialTls,
 };
 
@@ -72,7 +74,7 @@ enum Stage {
     /// Its host name is being resolved.
     Resolving,
     /// A TCP connection is on its way; the addresses to try after it.
-    Connecting { socket: TcpStream, rest: vec::IntoIter<SocketAddr> },
+    Connecting { socket: Arc<TcpStream>, rest: vec::IntoIter<SocketAddr> },
     /// Bytes flow.
     Open(Socket),
     /// The role, or the other side, has closed it; the queue is still written. The role hears the end if it closed it.
@@ -81,8 +83,10 @@ enum Stage {
     Lingering(Socket),
 }
 
-struct Conn {
+struct Conn<W> {
     id: ConnId,
+    /// Of its socket, once it has one. Before the socket, so that it ends first.
+    watch: Option<W>,
     stage: Stage,
     queue: Queue,
     paused: bool,
@@ -95,14 +99,28 @@ struct Conn {
     tls: Option<DialTls>,
 }
 
+impl<W: Watch> Conn<W> {
+    fn arm_read(&mut self) {
+        if let Some(watch) = &mut self.watch {
+            watch.arm_read();
+        }
+    }
+
+    fn arm_write(&mut self) {
+        if let Some(watch) = &mut self.watch {
+            watch.arm_write();
+        }
+    }
+}
+
 /// All byte streams of one role.
-pub(crate) struct Streams {
-    registry: Registry,
+pub(crate) struct Streams<X: Reactor> {
+    reactor: X,
     mailbox: Mailbox,
     resolver: Resolver,
-    conns: HashMap<Token, Conn>,
+    conns: HashMap<Token, Conn<X::Watch>>,
     tokens: HashMap<ConnId, Token>,
-    doors: Doors,
+    doors: Doors<X::Watch>,
     next_token: usize,
     next_accepted: u64,
     reads: VecDeque<Token>,
@@ -111,16 +129,16 @@ pub(crate) struct Streams {
     news: VecDeque<News>,
 }
 
-impl Streams {
+impl<X: Reactor> Streams<X> {
     /// Uses tokens from `first_token` upwards.
-    pub(crate) fn new(registry: Registry, mailbox: Mailbox, first_token: usize) -> Self {
+    pub(crate) fn new(reactor: X, mailbox: Mailbox, first_token: usize) -> Self {
         Streams {
-            registry,
+            reactor,
             mailbox,
             resolver: Resolver::default(),
             conns: HashMap::new(),
             tokens: HashMap::new(),
-            doors: Doors::default(),
+            doors: Doors::new(),
             next_token: first_token,
             next_accepted: 0,
             reads: VecDeque::new(),
@@ -134,7 +152,15 @@ impl Streams {
 
     pub(crate) fn listen(&mut self, name: Listener, place: Place) -> Result<(), String> {
         let token = self.new_token();
-        self.doors.open(name, place, &self.registry, token)
+        self.doors.open(name, place, &self.reactor, token)
+    }
+
+    /// Takes a connection made elsewhere in this process as if it had come through `listener`.
+    pub(crate) fn adopt(&mut self, listener: Listener, socket: UnixStream) {
+        match doors::given(socket) {
+            Ok(socket) => self.accepted(listener, socket),
+            Err(error) => tracing::warn!(%error, "cannot use a connection of this process"),
+        }
     }
 
     pub(crate) fn connect(&mut self, id: ConnId, target: Option<&Target>, now: Instant) {
@@ -197,14 +223,14 @@ impl Streams {
     // ---- what the operating system says ----
 
     /// Takes note of an event; false if the token is not one of these.
-    pub(crate) fn ready(&mut self, event: &Event, now: Instant) -> bool {
-        let token = event.token();
+    pub(crate) fn ready(&mut self, ready: Ready, now: Instant) -> bool {
+        let token = ready.token;
         if self.doors.ready(token) {
             return true;
         }
         let Some(conn) = self.conns.get_mut(&token) else { return false };
-        conn.readable |= event.is_readable() || event.is_read_closed() || event.is_error();
-        conn.writable |= event.is_writable() || event.is_write_closed() || event.is_error();
+        conn.readable |= ready.readable;
+        conn.writable |= ready.writable;
         if matches!(conn.stage, Stage::Connecting { .. }) {
             self.connecting(token, now);
         } else {
@@ -293,6 +319,7 @@ impl Streams {
             }
             Err(e) if e.kind() == ErrorKind::WouldBlock => {
                 conn.readable = false;
+                conn.arm_read();
                 self.mark_write(token);
             }
             Err(e) if e.kind() == ErrorKind::Interrupted => self.mark_read(token),
@@ -322,6 +349,9 @@ impl Streams {
                 Err(e) if e.kind() == ErrorKind::Interrupted => {}
                 Err(e) if e.kind() == ErrorKind::WouldBlock => {
                     conn.writable = false;
+                    if let Some(watch) = &mut conn.watch {
+                        watch.arm_write();
+                    }
                     break None;
                 }
                 Err(e) => break Some(e),
@@ -356,20 +386,22 @@ impl Streams {
 
     // ---- transitions ----
 
-    fn accepted(&mut self, listener: Listener, mut socket: Socket) {
+    fn accepted(&mut self, listener: Listener, socket: Socket) {
         let token = self.new_token();
-        let interest = Interest::READABLE | Interest::WRITABLE;
-        if let Err(error) = self.registry.register(socket.source(), token, interest) {
-            tracing::warn!(%error, "cannot watch an accepted connection");
-            return;
-        }
+        let watch = match self.reactor.watch(socket.descriptor(), token) {
+            Ok(watch) => watch,
+            Err(error) => {
+                tracing::warn!(%error, "cannot watch an accepted connection");
+                return;
+            }
+        };
         let id = ConnId::Accepted(self.next_accepted);
         self.next_accepted += 1;
-        self.add(token, id);
+        self.add(token, id).watch = Some(watch);
         self.open(token, socket, Some(listener));
     }
 
-    fn open(&mut self, token: Token, mut socket: Socket, listener: Option<Listener>) {
+    fn open(&mut self, token: Token, socket: Socket, listener: Option<Listener>) {
         let Some(conn) = self.conns.get_mut(&token) else { return };
         let (mut peer, mut local) = (None, None);
         if let Some(tcp) = socket.tcp() {
@@ -396,12 +428,16 @@ impl Streams {
     ) {
         let Some(conn) = self.conns.get_mut(&token) else { return };
         for addr in rest.by_ref() {
-            let dialled = TcpStream::connect(addr).and_then(|mut socket| {
-                self.registry.register(&mut socket, token, Interest::READABLE | Interest::WRITABLE)?;
-                Ok(socket)
+            // The watch of an address that failed goes first: the token is used again.
+            conn.watch = None;
+            let dialled = socket::connect(addr).and_then(|socket| {
+                let mut watch = self.reactor.watch(socket.clone(), token)?;
+                watch.arm_write();
+                Ok((socket, watch))
             });
             match dialled {
-                Ok(socket) => {
+                Ok((socket, watch)) => {
+                    conn.watch = Some(watch);
                     conn.stage = Stage::Connecting { socket, rest };
                     self.set_deadline(token, Some(now + CONNECT_TIMEOUT));
                     return;
@@ -436,7 +472,10 @@ impl Streams {
                     Err(e) => self.fail(token, e.to_string()),
                 }
             }
-            Err(e) if e.kind() == ErrorKind::NotConnected => conn.stage = Stage::Connecting { socket, rest },
+            Err(e) if e.kind() == ErrorKind::NotConnected => {
+                conn.stage = Stage::Connecting { socket, rest };
+                conn.arm_write();
+            }
             Err(e) => self.dial_next(token, rest, e.to_string(), now),
         }
     }
@@ -492,7 +531,7 @@ impl Streams {
         self.forget(token);
     }
 
-    /// Drops a connection; closing the descriptor also takes it off the loop.
+    /// Drops a connection; its watch and its descriptor end with it.
     fn forget(&mut self, token: Token) {
         self.set_deadline(token, None);
         self.conns.remove(&token);
@@ -506,9 +545,10 @@ impl Streams {
         token
     }
 
-    fn add(&mut self, token: Token, id: ConnId) -> &mut Conn {
+    fn add(&mut self, token: Token, id: ConnId) -> &mut Conn<X::Watch> {
         let conn = Conn {
             id,
+            watch: None,
             stage: Stage::Resolving,
             queue: Queue::default(),
             paused: false,
@@ -523,7 +563,7 @@ impl Streams {
         self.conns.entry(token).insert_entry(conn).into_mut()
     }
 
-    fn by_id(&mut self, id: ConnId) -> Option<(Token, &mut Conn)> {
+    fn by_id(&mut self, id: ConnId) -> Option<(Token, &mut Conn<X::Watch>)> {
         let token = *self.tokens.get(&id)?;
         self.conns.get_mut(&token).map(|conn| (token, conn))
     }

@@ -1,7 +1,5 @@
 //! The program `pilot-daemon` as an operator and an application meet it, beside a real rendezvous.
 
-mod program;
-
 use std::{
     fs,
     io::{Read, Write},
@@ -10,12 +8,12 @@ use std::{
     process::Command,
 };
 
+use super::{PATIENCE, Program, Rendezvous, fail};
 use pilot_proto::{Addr, SockAddr};
 use pilot_roles::{
     client::{Answer, Client, Event},
     ipc::Request,
 };
-use program::{PATIENCE, Program, Rendezvous, fail};
 use tempfile::TempDir;
 
 /// A rendezvous and the directory in which daemons live.
@@ -50,7 +48,7 @@ impl Network {
 
     fn daemon(&self, name: &str) -> (Program, PathBuf) {
         let home = self.dir.path().join(name);
-        let mut command = Command::new(env!("CARGO_BIN_EXE_pilot-daemon"));
+        let mut command = Command::new(crate::DAEMON);
         command.args(self.args(name)).env("HOME", &home);
         let (program, _) = Program::start(&mut command, "daemon running");
         (program, home.join("s"))
@@ -143,7 +141,7 @@ fn a_node_is_the_same_after_a_restart() {
 fn what_cannot_work_is_said_in_one_sentence() {
     let network = Network::start();
     let (_daemon, _) = network.daemon("it");
-    let program = env!("CARGO_BIN_EXE_pilot-daemon");
+    let program = crate::DAEMON;
     let with = |name: &str, more: &[&str]| {
         let mut args = network.args(name);
         args.extend(more.iter().map(|arg| (*arg).to_owned()));

@@ -1,7 +1,7 @@
-//! How worker threads reach the event loop: an owned message and a wake-up.
+//! How worker threads reach the engine: an owned message and a wake-up.
 
 use std::{
-    io,
+    fmt,
     net::SocketAddr,
     sync::{
         Arc,
@@ -9,9 +9,9 @@ use std::{
     },
 };
 
-use mio::{Registry, Token, Waker};
+use crate::reactor::Token;
 
-/// What a thread outside the loop has to say.
+/// What a thread outside the engine has to say.
 #[derive(Debug)]
 pub(crate) enum Letter {
     /// Something is durable, or failed.
@@ -24,30 +24,38 @@ pub(crate) enum Letter {
     Stop,
 }
 
+/// Makes a waiting engine take another turn; called from any thread.
+pub type Waker = Arc<dyn Fn() + Send + Sync>;
+
 /// The sending side, one per thread.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct Mailbox {
     letters: Sender<Letter>,
-    waker: Arc<Waker>,
+    waker: Waker,
+}
+
+impl fmt::Debug for Mailbox {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Mailbox").finish_non_exhaustive()
+    }
 }
 
 impl Mailbox {
-    /// The two sides, the loop woken with `token`.
-    pub(crate) fn new(registry: &Registry, token: Token) -> io::Result<(Mailbox, Receiver<Letter>)> {
+    /// The two sides.
+    pub(crate) fn new(waker: Waker) -> (Mailbox, Receiver<Letter>) {
         let (letters, receiver) = channel();
-        Ok((Mailbox { letters, waker: Arc::new(Waker::new(registry, token)?) }, receiver))
+        (Mailbox { letters, waker }, receiver)
     }
 
-    /// Delivers one letter; after the loop has ended, nowhere.
+    /// Delivers one letter; after the engine has ended, nowhere.
     pub(crate) fn post(&self, letter: Letter) {
         if self.letters.send(letter).is_ok() {
             self.wake();
         }
     }
 
-    /// Makes the loop take another turn.
+    /// Makes the engine take another turn.
     pub(crate) fn wake(&self) {
-        // It fails only when the kernel's counter is full, and then the loop is awake.
-        let _ = self.waker.wake();
+        (self.waker)();
     }
 }

@@ -27,6 +27,21 @@ pub struct Ledger {
     pub(crate) calm: bool,
     /// Bytes of content that were checked.
     pub(crate) verified: u64,
+    /// How far a run at scale is.
+    pub(crate) stage: Stage,
+    /// Pairs of a run at scale whose asking side was told of their trust.
+    pub(crate) trusted: u64,
+    /// Messages of a run at scale that came back as they were sent.
+    pub(crate) answered: u64,
+}
+
+/// What the programs of a run at scale may begin with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Stage {
+    #[default]
+    Register,
+    Trust,
+    Talk,
 }
 
 impl Ledger {
@@ -48,6 +63,11 @@ impl Ledger {
     /// The node id of a host's daemon, once it is known.
     pub fn node(&self, host: usize) -> Option<u32> {
         self.nodes.get(host).copied().flatten()
+    }
+
+    /// Hosts whose node id is known.
+    pub(crate) fn known(&self) -> u64 {
+        self.nodes.iter().flatten().count() as u64
     }
 
     /// Notes the id of a host's daemon, which never changes.

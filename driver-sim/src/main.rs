@@ -9,8 +9,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use clap::{Parser, Subcommand};
-use pilot_sim::{Report, Scenario, draw, nat_grid, shrink, swarm};
+use clap::{Args, Parser, Subcommand, value_parser};
+use pilot_sim::{
+    CryptoChoice, Report, Scale, Scenario, draw, nat_grid, peak_memory, processor, shrink, swarm,
+};
 
 #[derive(Debug, Parser)]
 #[command(name = "pilot-sim", version, about = "Whole Pilot networks from one seed")]
@@ -66,6 +68,30 @@ enum Command {
     },
     /// Every kind of NAT against every other
     NatGrid,
+    /// Thousands of agents in one process: how fast, and in how much memory
+    Scale(ScaleOptions),
+}
+
+#[derive(Debug, Args)]
+struct ScaleOptions {
+    /// How many agents
+    #[arg(long, default_value_t = 10_000, value_parser = value_parser!(u32).range(2..))]
+    agents: u32,
+    /// How many pairs of them come to trust each other
+    #[arg(long, default_value_t = 20_000)]
+    pairs: u32,
+    /// How many messages each pair sends there and back
+    #[arg(long, default_value_t = 20)]
+    messages: u32,
+    /// Bytes of a message
+    #[arg(long, default_value_t = 200, value_parser = value_parser!(u32).range(1..=65_536))]
+    bytes: u32,
+    /// Which cryptography to compute with
+    #[arg(long, default_value = "real")]
+    crypto: CryptoChoice,
+    /// The seed
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
 }
 
 fn main() -> ExitCode {
@@ -125,6 +151,7 @@ fn main() -> ExitCode {
             print!("{}", draw(seed).to_toml());
             ExitCode::SUCCESS
         }
+        Command::Scale(options) => scale(&options),
         Command::NatGrid => {
             let grid = nat_grid(1);
             print!("{grid}");
@@ -144,6 +171,63 @@ fn run(file: &PathBuf, trace: Option<PathBuf>) -> Result<Report, String> {
         None => None,
     };
     Ok(scenario.run(out))
+}
+
+fn scale(options: &ScaleOptions) -> ExitCode {
+    let ScaleOptions { agents, pairs, messages, bytes, crypto, seed } = *options;
+    if u64::from(pairs) > u64::from(agents) * u64::from(agents - 1) / 2 {
+        eprintln!("{agents} agents make no {pairs} different pairs");
+        return ExitCode::from(2);
+    }
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    println!(
+        "machine: {}, {cores} cores; one is used",
+        processor().as_deref().unwrap_or("unknown processor")
+    );
+    println!(
+        "{agents} agents, {pairs} pairs, {messages} messages of {bytes} bytes there and back, {crypto:?} crypto"
+    );
+    println!(
+        "{:<9} {:>9} {:>9} {:>11} {:>11} {:>11} {:>12} {:>9}",
+        "phase", "world s", "wall s", "events", "datagrams", "events/s", "datagrams/s", "peak MiB"
+    );
+    let began = Instant::now();
+    let mut last = began;
+    let row = |name: &str, world: f64, wall: f64, events: u64, datagrams: u64| {
+        let peak = peak_memory().map_or("-".into(), |bytes| (bytes >> 20).to_string());
+        let (per, of) = (events as f64 / wall, datagrams as f64 / wall);
+        println!(
+            "{name:<9} {world:>9.1} {wall:>9.2} {events:>11} {datagrams:>11} {per:>11.0} {of:>12.0} {peak:>9}"
+        );
+    };
+    let (mut world, mut events, mut datagrams) = (0.0, 0, 0);
+    let scale = Scale {
+        seed,
+        agents: agents as usize,
+        pairs: pairs as usize,
+        messages,
+        bytes: bytes as usize,
+        crypto,
+    };
+    let scaled = scale.run(|phase| {
+        let (wall, simulated) = (last.elapsed().as_secs_f64(), phase.simulated.as_secs_f64());
+        last = Instant::now();
+        let c = phase.counters;
+        (world, events, datagrams) =
+            (world + simulated, events + c.events, datagrams + c.datagrams + c.delivered);
+        row(phase.name, simulated, wall, c.events, c.datagrams + c.delivered);
+    });
+    row("all", world, began.elapsed().as_secs_f64(), events, datagrams);
+    println!(
+        "registered {} of {agents}, trusted {} of {pairs}, messages delivered {} of {}, hash {:016x}",
+        scaled.registered,
+        scaled.trusted,
+        scaled.delivered,
+        u64::from(pairs) * u64::from(messages),
+        scaled.hash
+    );
+    scaled.missing.iter().for_each(|line| println!("  {line}"));
+    if scaled.missing.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 fn summary(report: &Report) -> String {

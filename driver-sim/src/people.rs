@@ -27,7 +27,9 @@ pub const BEACON_PORT: u16 = 9001;
 const DAEMON_PORT: u16 = 4000;
 
 /// Which cryptography all hosts compute with.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize, clap::ValueEnum,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum CryptoChoice {
     /// The built-in provider.

@@ -142,6 +142,21 @@ pub struct Counters {
     pub births: u64,
 }
 
+impl Counters {
+    /// What happened since `before`.
+    pub const fn since(&self, before: &Counters) -> Counters {
+        Counters {
+            events: self.events - before.events,
+            datagrams: self.datagrams - before.datagrams,
+            delivered: self.delivered - before.delivered,
+            relayed: self.relayed - before.relayed,
+            bytes: self.bytes - before.bytes,
+            streams: self.streams - before.streams,
+            births: self.births - before.births,
+        }
+    }
+}
+
 /// The world.
 #[derive(Debug)]
 pub struct World {

@@ -51,6 +51,14 @@ impl World {
         (0..self.programs.len()).for_each(|program| self.leave(ProgramId(program)));
     }
 
+    /// Wakes every script at once, whatever it wished.
+    pub fn rouse(&mut self) {
+        for id in (0..self.programs.len()).map(ProgramId) {
+            self.programs[id.0].wake = Some(self.now);
+            self.queue.push(self.now, Event::Program(id));
+        }
+    }
+
     pub(super) fn woken(&mut self, id: ProgramId) {
         let program = &self.programs[id.0];
         if program.gone {

@@ -50,7 +50,7 @@ pub use nat::{Dependence, NatConfig};
 pub use net::{HostId, RealmId};
 pub use people::{BEACON_PORT, CryptoChoice, default_rendezvous};
 pub use program::{Io, ProgramId, Script, What};
-pub use scale::{Phase, Scale, Scaled, peak_memory, processor};
+pub use scale::{Phase, Scale, Scaled, peak_memory, processor, processor_time};
 pub use scenario::{Agent, Fault, NoSuchHost, RenameSpec, Report, Scenario, TransferSpec, TrustSpec, Verb};
 pub use swarm::{Outcome, draw, shrink, swarm};
 pub use workload::{Befriend, Push, Rename, Serve};

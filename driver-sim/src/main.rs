@@ -11,7 +11,8 @@ use std::{
 
 use clap::{Args, Parser, Subcommand, value_parser};
 use pilot_sim::{
-    CryptoChoice, Report, Scale, Scenario, draw, nat_grid, peak_memory, processor, shrink, swarm,
+    Counters, CryptoChoice, Report, Scale, Scenario, draw, nat_grid, peak_memory, processor, processor_time,
+    shrink, swarm,
 };
 
 #[derive(Debug, Parser)]
@@ -187,20 +188,31 @@ fn scale(options: &ScaleOptions) -> ExitCode {
     println!(
         "{agents} agents, {pairs} pairs, {messages} messages of {bytes} bytes there and back, {crypto:?} crypto"
     );
+    println!("datagrams: sent ones and received ones; /s: per second of processor time");
     println!(
-        "{:<9} {:>9} {:>9} {:>11} {:>11} {:>11} {:>12} {:>9}",
-        "phase", "world s", "wall s", "events", "datagrams", "events/s", "datagrams/s", "peak MiB"
+        "{:<9} {:>8} {:>8} {:>8} {:>10} {:>10} {:>9} {:>11} {:>8}",
+        "phase", "world s", "wall s", "cpu s", "events", "datagrams", "events/s", "datagrams/s", "peak MiB"
     );
-    let began = Instant::now();
-    let mut last = began;
-    let row = |name: &str, world: f64, wall: f64, events: u64, datagrams: u64| {
+    let clock = Instant::now();
+    // Where the system does not tell, all time counts as the processor's.
+    let both = || {
+        let wall = clock.elapsed();
+        [wall, processor_time().unwrap_or(wall)].map(|time| time.as_secs_f64())
+    };
+    let row = |name: &str, world: f64, [wall, cpu]: [f64; 2], c: Counters| {
         let peak = peak_memory().map_or("-".into(), |bytes| (bytes >> 20).to_string());
-        let (per, of) = (events as f64 / wall, datagrams as f64 / wall);
+        let (events, datagrams) = (c.events, c.datagrams + c.delivered);
+        let (per, of) = (events as f64 / cpu, datagrams as f64 / cpu);
         println!(
-            "{name:<9} {world:>9.1} {wall:>9.2} {events:>11} {datagrams:>11} {per:>11.0} {of:>12.0} {peak:>9}"
+            "{name:<9} {world:>8.1} {wall:>8.2} {cpu:>8.2} {events:>10} {datagrams:>10} {per:>9.0} {of:>11.0} {peak:>8}"
         );
     };
-    let (mut world, mut events, mut datagrams) = (0.0, 0, 0);
+    let began = both();
+    let since = |then: [f64; 2]| {
+        let now = both();
+        [now[0] - then[0], now[1] - then[1]]
+    };
+    let (mut last, mut world, mut all) = (began, 0.0, Counters::default());
     let scale = Scale {
         seed,
         agents: agents as usize,
@@ -210,14 +222,13 @@ fn scale(options: &ScaleOptions) -> ExitCode {
         crypto,
     };
     let scaled = scale.run(|phase| {
-        let (wall, simulated) = (last.elapsed().as_secs_f64(), phase.simulated.as_secs_f64());
-        last = Instant::now();
-        let c = phase.counters;
-        (world, events, datagrams) =
-            (world + simulated, events + c.events, datagrams + c.datagrams + c.delivered);
-        row(phase.name, simulated, wall, c.events, c.datagrams + c.delivered);
+        let simulated = phase.simulated.as_secs_f64();
+        world += simulated;
+        all = phase.total;
+        row(phase.name, simulated, since(last), phase.counters);
+        last = both();
     });
-    row("all", world, began.elapsed().as_secs_f64(), events, datagrams);
+    row("all", world, since(began), all);
     println!(
         "registered {} of {agents}, trusted {} of {pairs}, messages delivered {} of {}, hash {:016x}",
         scaled.registered,

@@ -58,6 +58,8 @@ pub struct Phase {
     pub simulated: Duration,
     /// What happened in it.
     pub counters: Counters,
+    /// What happened since the beginning.
+    pub total: Counters,
 }
 
 /// How it ended.
@@ -100,9 +102,10 @@ impl Scale {
                 world.rest(LOOK);
                 done = self.is_done(&world.ledger, stage);
             }
-            let (now, counters) = (world.now(), world.counters());
-            watch(&Phase { name, done, simulated: now.since(began), counters: counters.since(&before) });
-            before = counters;
+            let (now, total) = (world.now(), world.counters());
+            let (simulated, counters) = (now.since(began), total.since(&before));
+            watch(&Phase { name, done, simulated, counters, total });
+            before = total;
             if !done {
                 break;
             }
@@ -324,6 +327,12 @@ pub fn peak_memory() -> Option<u64> {
     let status = fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
     Some(line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? * 1024)
+}
+
+/// Processor time this thread has used, where the system tells: on a busy machine it is less than what a clock shows.
+pub fn processor_time() -> Option<std::time::Duration> {
+    let status = fs::read_to_string("/proc/thread-self/schedstat").ok()?;
+    status.split_whitespace().next()?.parse().ok().map(std::time::Duration::from_nanos)
 }
 
 /// The processor's name, where the system tells.

@@ -1,8 +1,8 @@
 //! The memory a node works in: lent by its owner, bounded by its owner.
 //!
 //! A node never asks for memory. It works in the slices that [`Memory::parts`] shows it: static arrays in firmware,
-//! vectors in a daemon. When a table is full it may ask the owner for more ([`Memory::more_peers`],
-//! [`Memory::more_streams`]); the default answer is no, and then the full table is a typed error.
+//! vectors in a daemon. When a table is nearly full it asks the owner for more ([`Memory::more`]); the default answer is
+//! no, and then the full table is a typed error.
 
 use crate::{
     crypto::Crypto,
@@ -17,15 +17,46 @@ pub trait Memory<C: Crypto> {
     /// All of it, as disjoint slices. Every call must show the same memory; a table may have grown at its end.
     fn parts(&mut self) -> Parts<'_, C>;
 
-    /// Makes room for at least one more peer, if the owner's bound allows it.
-    fn more_peers(&mut self) -> bool {
+    /// Makes room for at least one more entry in a table, at its end, if the owner's bound allows it; says whether.
+    fn more(&mut self, table: Table) -> bool {
+        let _ = table;
         false
     }
+}
 
-    /// Makes room for at least one more stream, if the owner's bound allows it.
-    fn more_streams(&mut self) -> bool {
-        false
-    }
+/// The tables a node may ask more room for. All others have their size from the start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Table {
+    /// [`Parts::peers`].
+    Peers,
+    /// [`Parts::streams`].
+    Streams,
+    /// [`Parts::listeners`].
+    Listeners,
+    /// [`Parts::notices`].
+    Notices,
+    /// [`Parts::trusted`].
+    Trusted,
+    /// [`Parts::pending`].
+    Pending,
+    /// [`Parts::intents`].
+    Intents,
+    /// [`Parts::seen`].
+    Seen,
+}
+
+impl Table {
+    /// All of them, in the order of their declaration.
+    pub const ALL: [Table; 8] = [
+        Table::Peers,
+        Table::Streams,
+        Table::Listeners,
+        Table::Notices,
+        Table::Trusted,
+        Table::Pending,
+        Table::Intents,
+        Table::Seen,
+    ];
 }
 
 /// The slices. Sizes are the node's limits; [`PEER_LISTS`], [`STREAM_LISTS`] and [`crate::table::words_for`] tell how

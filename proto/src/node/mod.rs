@@ -30,7 +30,7 @@ use core::net::SocketAddr;
 pub use config::{Config, Counters};
 pub use event::{Answer, Event, Question, StreamId, TrustErrand};
 pub use listeners::Listener;
-pub use memory::{Memory, PEER_LISTS, Parts, STREAM_LISTS};
+pub use memory::{Memory, PEER_LISTS, Parts, STREAM_LISTS, Table};
 pub use notices::Notice;
 pub use open::{ConnectError, ListenError, MAX_DATAGRAM, SendError, StreamError, StreamInfo};
 pub use peer::{PeerInfo, PeerSlot};
@@ -126,6 +126,9 @@ struct Ctx<'a, C: Crypto, R> {
     parts: Parts<'a, C>,
 }
 
+/// Entries that one call may add to a list of trust, or notices that do not depend on the number of peers.
+const SPARE: usize = 4;
+
 impl<M: Memory<C>, C: Crypto, R: Rng> Node<M, C, R> {
     /// A node that does not know its own id yet: it talks to the beacon only, until [`Node::set_id`].
     pub fn new(config: Config, identity: Identity, mut memory: M, crypto: C, mut rng: R) -> Self {
@@ -180,17 +183,41 @@ impl<M: Memory<C>, C: Crypto, R: Rng> Node<M, C, R> {
         }
     }
 
-    /// Asks the owner for room before a call that may need one more row in a table.
+    /// Asks the owner for room before a call that may need it. Where the owner has no more, the call finds the table
+    /// full.
     fn grow(&mut self) {
-        let parts = self.memory.parts();
-        let peers_full = self.core.peer_free.used() >= parts.peers.len();
-        let streams_full = self.core.stream_free.used() >= parts.streams.len();
-        if peers_full {
-            self.memory.more_peers();
+        if self.short() == [false; Table::ALL.len()] {
+            return;
         }
-        if streams_full {
-            self.memory.more_streams();
+        for (at, table) in Table::ALL.into_iter().enumerate() {
+            while self.short().get(at) == Some(&true) {
+                if table == Table::Notices {
+                    // A queue that goes around its end would be torn apart.
+                    Notices::new(&mut self.core.notices, self.memory.parts().notices).straighten();
+                }
+                if !self.memory.more(table) {
+                    break;
+                }
+            }
         }
+    }
+
+    /// Which of [`Table::ALL`] may be too small for the next call.
+    fn short(&mut self) -> [bool; Table::ALL.len()] {
+        let (core, parts) = (&self.core, self.memory.parts());
+        let [trusted, pending, intents] = core.trust.used();
+        let peers = core.peer_free.used();
+        [
+            peers >= parts.peers.len(),
+            core.stream_free.used() >= parts.streams.len(),
+            core.listeners >= parts.listeners.len(),
+            // One timeout may ask for the place and the key of every peer.
+            core.notices.len() + 2 * peers + SPARE > parts.notices.len(),
+            trusted + SPARE > parts.trusted.len(),
+            pending + SPARE > parts.pending.len(),
+            intents + SPARE > parts.intents.len(),
+            core.trust.seen_wanted() > parts.seen.len(),
+        ]
     }
 
     /// Tells the node its id, after registration. Peers see the new id with the next frame.

@@ -18,6 +18,13 @@ pub(super) struct NoticesState {
     len: usize,
 }
 
+impl NoticesState {
+    /// Events that wait.
+    pub(super) const fn len(&self) -> usize {
+        self.len
+    }
+}
+
 /// The queue joined with its lent slots, for one call.
 #[derive(Debug)]
 pub(super) struct Notices<'a> {
@@ -43,6 +50,11 @@ impl<'a> Notices<'a> {
             self.state.len += 1;
         }
         true
+    }
+
+    /// Lets the queue begin at the first slot, so that slots can be added behind the last.
+    pub(super) fn straighten(&mut self) {
+        self.slots.rotate_left(core::mem::take(&mut self.state.head));
     }
 
     /// Takes the event that waits longest.
@@ -71,5 +83,20 @@ mod tests {
             assert_eq!(notices.pop(), Some(Event::Mail));
         }
         assert!(!Notices::new(&mut NoticesState::default(), &mut []).push(Event::Mail), "no room lent");
+    }
+
+    #[test]
+    fn a_queue_that_goes_around_its_end_keeps_its_order_when_it_grows() {
+        let (mut state, mut slots) = (NoticesState::default(), vec![Notice::EMPTY; 3]);
+        let mut notices = Notices::new(&mut state, &mut slots);
+        assert!(notices.push(Event::Mail) && notices.push(Event::Datagrams));
+        assert_eq!(notices.pop(), Some(Event::Mail));
+        assert!(notices.push(Event::PersistTrust) && notices.push(Event::Mail));
+        notices.straighten();
+        slots.resize(4, Notice::EMPTY);
+        let mut notices = Notices::new(&mut state, &mut slots);
+        assert!(notices.push(Event::PersistTrust));
+        let order: Vec<Event> = core::iter::from_fn(|| notices.pop()).collect();
+        assert_eq!(order, [Event::Datagrams, Event::PersistTrust, Event::Mail, Event::PersistTrust]);
     }
 }

@@ -293,6 +293,9 @@ impl Trust<'_> {
         if let Some(place) = self.seen.iter_mut().min_by_key(|seen| seen.0.map(|old| old.until)) {
             *place = Seen(Some(heard));
         }
+        let is_free = |seen: &Seen| seen.0.is_none_or(|old| old.until <= now.instant);
+        let used = self.seen.len();
+        self.core.seen_wanted = if self.seen.iter().any(is_free) { used } else { used + 1 };
         Ok(())
     }
 }

@@ -118,6 +118,7 @@ struct Core {
     persist_now: bool,
     persist_at: Option<Instant>,
     next: Option<Instant>,
+    seen_wanted: usize,
     last_justification: Text,
 }
 
@@ -130,6 +131,16 @@ impl TrustState {
     /// Tells our own node id, as soon as the registry has assigned it and whenever it changes.
     pub const fn set_node(&mut self, own: u32) {
         self.core.own = own;
+    }
+
+    /// Entries in use: trusted, pending, intents.
+    pub const fn used(&self) -> [usize; 3] {
+        [self.trusted, self.pending, self.intents]
+    }
+
+    /// Places for messages seen that are needed to remember one more without forgetting another too early.
+    pub const fn seen_wanted(&self) -> usize {
+        self.core.seen_wanted
     }
 
     /// The gate's question, for callers that hold the list shared: is `node` trusted, as far as its key is known?

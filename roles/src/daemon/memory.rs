@@ -1,18 +1,18 @@
-//! The memory of the daemon's node: vectors that grow with the number of peers and streams, up to a bound.
+//! The memory of the daemon's node: vectors that grow with what is in them, up to a bound.
 
 use alloc::{vec, vec::Vec};
 
 use pilot_proto::{
     crypto::Crypto,
-    node::{Listener, Memory, Notice, PEER_LISTS, Parts, PeerSlot, STREAM_LISTS, StreamSlot},
+    node::{Listener, Memory, Notice, PEER_LISTS, Parts, PeerSlot, STREAM_LISTS, StreamSlot, Table},
     pool::Chunk,
     table::words_for,
     timers::TimerSlot,
     trust::{Intent, PENDING_MAX, Pending, Seen, Trusted},
 };
 
-/// Peers and streams room is made for at the start.
-const INITIAL: usize = 64;
+/// Entries that each growing table has room for at the start.
+const INITIAL: usize = 4;
 /// Bytes per chunk of stream data: the largest segment any release sends.
 const CHUNK: usize = 4096;
 /// Bytes of packets that wait for keys or their turn.
@@ -83,15 +83,16 @@ impl<C: Crypto> OwnedMemory<C> {
             bytes: vec![0; chunks * CHUNK],
             packets: vec![0; PACKETS],
             datagrams: vec![0; DATAGRAMS],
-            listeners: vec![Listener::EMPTY; LISTENERS],
-            notices: vec![Notice::EMPTY; NOTICES],
-            trusted: vec![Trusted::EMPTY; bounds.trusted],
-            pending: vec![Pending::EMPTY; PENDING_MAX],
-            intents: vec![Intent::EMPTY; INTENTS],
-            seen: vec![Seen::EMPTY; SEEN],
+            listeners: Vec::new(),
+            notices: Vec::new(),
+            trusted: Vec::new(),
+            pending: Vec::new(),
+            intents: Vec::new(),
+            seen: Vec::new(),
         };
-        memory.more_peers();
-        memory.more_streams();
+        for table in Table::ALL {
+            memory.more(table);
+        }
         memory
     }
 }
@@ -127,12 +128,17 @@ impl<C: Crypto> Memory<C> for OwnedMemory<C> {
         }
     }
 
-    fn more_peers(&mut self) -> bool {
-        grow(&mut self.peers, self.bounds.peers, PeerSlot::new)
-    }
-
-    fn more_streams(&mut self) -> bool {
-        grow(&mut self.streams, self.bounds.streams, StreamSlot::new)
+    fn more(&mut self, table: Table) -> bool {
+        match table {
+            Table::Peers => grow(&mut self.peers, self.bounds.peers, PeerSlot::new),
+            Table::Streams => grow(&mut self.streams, self.bounds.streams, StreamSlot::new),
+            Table::Listeners => grow(&mut self.listeners, LISTENERS, || Listener::EMPTY),
+            Table::Notices => grow(&mut self.notices, NOTICES, || Notice::EMPTY),
+            Table::Trusted => grow(&mut self.trusted, self.bounds.trusted, || Trusted::EMPTY),
+            Table::Pending => grow(&mut self.pending, PENDING_MAX, || Pending::EMPTY),
+            Table::Intents => grow(&mut self.intents, INTENTS, || Intent::EMPTY),
+            Table::Seen => grow(&mut self.seen, SEEN, || Seen::EMPTY),
+        }
     }
 }
 
@@ -147,7 +153,7 @@ mod tests {
         while grow(&mut table, 300, || 0) {
             sizes.push(table.len());
         }
-        assert_eq!(sizes, [64, 128, 256, 300]);
+        assert_eq!(sizes, [4, 8, 16, 32, 64, 128, 256, 300]);
         assert!(!grow(&mut Vec::<u8>::new(), 0, || 0));
     }
 }

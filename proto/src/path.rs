@@ -4,10 +4,11 @@
 //!
 //! 1. Traffic goes where the newest authenticated frame came from. A relayed frame moves us to the relay at once; a
 //!    direct one only starts a probe, because hearing the peer does not prove that it hears us.
-//! 2. Direct is left when frames that must be answered were not, for [`SUSPECT_AFTER`].
+//! 2. Direct is left when frames that must be answered were not, for three round trips of this path, at least
+//!    [`SUSPECT_AFTER`] and at most [`SUSPECT_MOST`].
 //! 3. Direct is taken (again) when a probe sent directly was answered directly, [`PROBES_TO_SWITCH`] times. The relay
 //!    stays the fallback. Probes never move the peer's own path, so two sides that probe cannot make each other flap.
-//!    For [`SETTLE`] after that, relayed frames move nothing: they come from a peer whose own probes are still under
+//!    For four round trips after that, at least [`SETTLE`], relayed frames move nothing: they come from a peer whose own probes are still under
 //!    way, and following it back would undo what was just proved.
 
 use core::net::SocketAddr;
@@ -19,9 +20,16 @@ use crate::time::{Duration, Instant};
 /// Addresses tried for one peer before one has proved itself: registered, LAN, observed by the beacon, last source.
 pub const MAX_CANDIDATES: usize = 6;
 
-/// Silence after a frame that must be answered before the direct path is suspected. Long enough for three round trips
-/// of 200 ms and shorter than the third retransmission, so that a cut costs less than two seconds.
+/// Least silence after a frame that must be answered before the path is suspected. Shorter than the third
+/// retransmission, so that a cut costs less than two seconds where a round trip takes 233 ms or less. On a slower path it
+/// is [`SUSPECT_ROUND_TRIPS`].
 pub const SUSPECT_AFTER: Duration = Duration::from_millis(700);
+/// The same in round trips: one for the answer, and two because a lost frame is repeated after one and a half at the
+/// latest, or a loss would be taken for a cut.
+pub const SUSPECT_ROUND_TRIPS: u32 = 3;
+/// Longest silence before the path is suspected: what three round trips of 3.3 s need, and as long as a stream waits
+/// before it repeats ([`MAX_RTO`](crate::stream::rtt::MAX_RTO)).
+pub const SUSPECT_MOST: Duration = Duration::from_secs(10);
 
 /// Answered direct probes before the path is taken (again).
 pub const PROBES_TO_SWITCH: u8 = 2;
@@ -37,9 +45,15 @@ pub const PROBE_BUSY: Duration = Duration::from_secs(1);
 /// How long after such a frame the relay counts as busy.
 const BUSY_FOR: Duration = Duration::from_secs(5);
 
-/// How long a path that two answered probes have just proved is kept although the peer still uses the relay: time for
-/// its own two probes.
+/// How long a path that two answered probes have just proved is kept although the peer still uses the relay, at least:
+/// time for its own two probes. On a slow path it is [`SETTLE_ROUND_TRIPS`].
 pub const SETTLE: Duration = Duration::from_millis(1500);
+/// The same in round trips: half a one until the peer hears us directly, two for its probes, half a one until we hear
+/// it, and one for chance.
+pub const SETTLE_ROUND_TRIPS: u32 = 4;
+
+/// An answer to a probe sent longer ago is no news.
+const PROBE_LIFE: Duration = Duration::from_secs(30);
 
 /// What a direct probe carries. Without a payload it would be a keepalive to 1.9.1 and later, which answer none.
 pub const PROBE_PAYLOAD: &[u8; 12] = b"pathprobe.v1";
@@ -90,6 +104,10 @@ pub struct Path {
     probes_answered: u8,
     /// Until when the peer may go on using the relay without moving us back.
     settling_until: Option<Instant>,
+    /// When the relay took over: answers to probes sent before prove nothing.
+    relayed_since: Instant,
+    /// The slowest recent round trip to the peer: up at once, down by an eighth of what is faster. Zero: not measured.
+    round_trip: Duration,
 }
 
 impl Default for Path {
@@ -117,7 +135,23 @@ impl Path {
             probes_sent: 0,
             probes_answered: 0,
             settling_until: None,
+            relayed_since: Instant::ORIGIN,
+            round_trip: Duration::ZERO,
         }
+    }
+
+    /// A round trip to the peer took so long: a key exchange, a probe, a segment and its acknowledgment.
+    pub fn on_round_trip(&mut self, took: Duration) {
+        if took > SUSPECT_MOST {
+            return;
+        }
+        let faster = self.round_trip.saturating_sub(took);
+        self.round_trip = took.max(self.round_trip.saturating_sub(faster / 8));
+    }
+
+    /// How long the peer may owe an answer before it is suspected, in [`SUSPECT_AFTER`]`..=`[`SUSPECT_MOST`].
+    pub fn patience(&self) -> Duration {
+        self.round_trip.saturating_mul(SUSPECT_ROUND_TRIPS).clamp(SUSPECT_AFTER, SUSPECT_MOST)
     }
 
     /// Adds an address at which the peer may be; the oldest unproven one makes room.
@@ -232,9 +266,10 @@ impl Path {
         self.via != before && before != Via::Unknown
     }
 
-    /// A probe sent directly was answered directly. Returns true if traffic has just moved to the direct path.
-    pub fn on_probe_answered(&mut self, now: Instant) -> bool {
-        if self.via != Via::Relay {
+    /// A probe sent directly at `sent` was answered directly. Returns true if traffic has just moved to the direct path.
+    pub fn on_probe_answered(&mut self, now: Instant, sent: Instant) -> bool {
+        let took = now.since(sent);
+        if self.via != Via::Relay || sent < self.relayed_since || took > PROBE_LIFE {
             return false;
         }
         self.probes_answered = self.probes_answered.saturating_add(1);
@@ -243,7 +278,9 @@ impl Path {
             return false;
         }
         self.via = Via::Direct;
-        self.settling_until = Some(now + SETTLE);
+        // From here on the direct path is what is measured.
+        self.round_trip = took;
+        self.settling_until = Some(now + took.saturating_mul(SETTLE_ROUND_TRIPS).max(SETTLE));
         self.probe_due = None;
         self.probes_answered = 0;
         self.probe_wait = PROBE_FIRST;
@@ -311,13 +348,14 @@ impl Path {
 
     fn suspicion_due(&self) -> Option<Instant> {
         match self.unanswered {
-            Some((since, count)) if count >= 2 && !self.reported => Some(since + SUSPECT_AFTER),
+            Some((since, count)) if count >= 2 && !self.reported => Some(since + self.patience()),
             _ => None,
         }
     }
 
     fn start_relaying(&mut self, now: Instant) {
         self.via = Via::Relay;
+        self.relayed_since = now;
         self.settling_until = None;
         self.probes_sent = 0;
         self.probes_answered = 0;
@@ -365,9 +403,9 @@ mod tests {
         }
         assert_eq!(targets, [address(1), address(2), address(1), address(2)]);
         path.on_authenticated(at(9000), Route::Direct(address(2)), true, true);
-        path.on_probe_answered(at(9000));
+        path.on_probe_answered(at(9000), at(9000));
         assert_eq!(path.poll_probe(at(9000)), Some(address(2)));
-        assert!(path.on_probe_answered(at(9001)));
+        assert!(path.on_probe_answered(at(9001), at(9001)));
         assert_eq!(path.route(true), Some(Route::Direct(address(2))));
     }
 
@@ -409,10 +447,10 @@ mod tests {
         assert_eq!(path.poll_probe(at(10)), None);
         let due = path.poll_timeout().unwrap();
         assert_eq!(path.poll_probe(due), Some(address(1)));
-        assert!(!path.on_probe_answered(due));
+        assert!(!path.on_probe_answered(due, due));
         assert_eq!(path.route(true), Some(Route::Relay), "one answer is not enough");
         assert_eq!(path.poll_probe(due), Some(address(1)), "the second follows at once");
-        assert!(path.on_probe_answered(due));
+        assert!(path.on_probe_answered(due, due));
         assert_eq!(path.route(true), Some(Route::Direct(address(1))));
         assert_eq!(path.poll_timeout(), None);
     }
@@ -427,14 +465,14 @@ mod tests {
             }
         }
         for _ in 0..PROBES_TO_SWITCH {
-            first.on_probe_answered(at(1000));
+            first.on_probe_answered(at(1000), at(1000));
         }
         // Its traffic is direct now; the other hears it, answers through the relay, and starts probing.
         second.on_authenticated(at(1010), Route::Direct(address(1)), true, false);
         assert_eq!(second.poll_timeout(), Some(at(1010)), "a probe at once");
         assert!(!first.on_authenticated(at(1020), Route::Relay, true, false), "not moved back");
         for _ in 0..PROBES_TO_SWITCH {
-            second.on_probe_answered(at(1030));
+            second.on_probe_answered(at(1030), at(1030));
         }
         for path in [&first, &second] {
             assert_eq!(path.route(true), Some(Route::Direct(address(1))));
@@ -451,7 +489,7 @@ mod tests {
         let mut path = direct_path();
         path.on_authenticated(at(0), Route::Relay, true, false);
         for _ in 0..PROBES_TO_SWITCH {
-            path.on_probe_answered(at(1000));
+            path.on_probe_answered(at(1000), at(1000));
         }
         path.on_sent(at(1010), true);
         path.on_sent(at(1020), true);

@@ -3,7 +3,13 @@
 mod common;
 
 use common::{MS, Net, SECOND, is_relayed, pattern, public, read_all, transfer, trusts};
-use pilot_proto::{Addr, node::Event, stream::CloseReason, wire::beacon::Beacon};
+use pilot_proto::{
+    Addr,
+    node::Event,
+    path::{SUSPECT_AFTER, SUSPECT_MOST},
+    stream::CloseReason,
+    wire::beacon::Beacon,
+};
 
 #[test]
 fn a_stream_carries_exact_bytes_and_its_end() {
@@ -116,6 +122,51 @@ fn hazard_04_30_a_cut_direct_path_is_replaced_by_the_relay_and_taken_again_witho
         let changes =
             net.hosts[host].events.iter().filter(|e| matches!(e, Event::PathChanged { .. })).count();
         assert!(changes <= 2, "host {host} moved {changes} times");
+    }
+}
+
+/// Proves NAT-11 and NAT-14: how long an answer may stay out follows the round trip.
+#[test]
+fn slow_paths_are_not_suspected_and_cut_ones_are_left_in_time() {
+    for round_trip in [MS, 200 * MS, SECOND, 3 * SECOND] {
+        let mut net = Net::new(5);
+        net.link.delay = round_trip / 2;
+        let (a, b) = (public(&mut net), public(&mut net));
+        let moves = |net: &Net, host: usize| {
+            net.hosts[host].events.iter().filter(|e| matches!(e, Event::PathChanged { .. })).count()
+        };
+        let exchanges = |net: &Net| net.wire.iter().filter(|(_, _, data)| data.starts_with(b"PILA")).count();
+        transfer(&mut net, a, b, b"first", 60 * SECOND);
+        net.run_for(60 * SECOND);
+        net.record = true;
+        for size in [10, 100_000] {
+            let data = pattern(size);
+            assert!(transfer(&mut net, a, b, &data, 300 * SECOND).0 == data);
+            net.run_for(20 * SECOND);
+            transfer(&mut net, b, a, b"and back", 60 * SECOND);
+            assert_eq!((moves(&net, a), moves(&net, b)), (0, 0), "round trip {round_trip:?}");
+            assert_eq!(exchanges(&net), 0, "round trip {round_trip:?}");
+        }
+
+        net.set_direct(a, b, false);
+        net.hosts[b].node.listen(1001).unwrap();
+        net.connect(a, b, 1001);
+        // SYN repetitions come after 250 and 500 ms; then patience.
+        let patience = (3 * round_trip).clamp(SUSPECT_AFTER, SUSPECT_MOST);
+        let took = net.run_until_done(30 * SECOND, |net| is_relayed(net, a, b));
+        assert!(took <= patience + patience / 2, "round trip {round_trip:?}: {took:?}");
+        assert!(took >= patience - patience / 4, "round trip {round_trip:?}: {took:?}");
+        transfer(&mut net, a, b, b"through the relay", 60 * SECOND);
+
+        net.set_direct(a, b, true);
+        for _ in 0..12 {
+            transfer(&mut net, a, b, b"direct again", 60 * SECOND);
+            net.run_for(SECOND);
+        }
+        net.run_for(35 * SECOND);
+        assert!(!is_relayed(&mut net, a, b) && !is_relayed(&mut net, b, a), "round trip {round_trip:?}");
+        // Transfer and the check clear the events of b each time, so a's are the whole story.
+        assert_eq!(moves(&net, a), 2, "round trip {round_trip:?}: away and back");
     }
 }
 

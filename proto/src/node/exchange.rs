@@ -142,6 +142,7 @@ impl<C: Crypto, R: Rng> Ctx<'_, C, R> {
             KeyOutcome::Answered => {
                 peer.attempts = 0;
                 peer.relay_copy = None;
+                peer.path.on_round_trip(peer.tunnel.round_trip_most());
                 self.notice(Event::TunnelUp { node, relay, rekeyed });
                 self.prove_key(slot);
             }
@@ -502,11 +503,7 @@ impl<C: Crypto, R: Rng> Ctx<'_, C, R> {
             return;
         }
         let node = peer.node;
-        let seq = self.rng.u32() | 1;
-        if let Some(peer) = self.peer(slot) {
-            peer.probe = seq;
-        }
-        let ping = self.control(node, super::FIRST_EPHEMERAL, seq);
+        let ping = self.control(node, super::FIRST_EPHEMERAL, probe_seq(now));
         self.queue_packet(slot, &ping, PROBE_PAYLOAD, Some(Route::Direct(address)));
     }
 
@@ -538,4 +535,19 @@ impl<C: Crypto, R: Rng> Ctx<'_, C, R> {
             window: 0,
         }
     }
+}
+
+/// The sequence number of a probe is the time it is sent, in milliseconds: its answer brings it back, however many are
+/// under way on a slow path.
+const fn probe_seq(now: Instant) -> u32 {
+    (now.as_micros() / 1000) as u32
+}
+
+/// When the probe with this sequence number was sent, if that was within the last 24 days.
+pub(super) fn probe_sent(now: Instant, seq: u32) -> Option<Instant> {
+    let ago = probe_seq(now).wrapping_sub(seq);
+    if ago > u32::MAX / 2 {
+        return None;
+    }
+    Some(now.saturating_sub(Duration::from_millis(u64::from(ago))))
 }

@@ -9,7 +9,7 @@ use super::{COMPLAINT_RATE, Ctx, EXCHANGE_BURST, EXCHANGE_RATE, Event, STRANGER_
 use crate::{
     addr::{Addr, SockAddr},
     crypto::{Crypto, same_key},
-    node::{peer::ParkedExchange, stream_timer},
+    node::{exchange::probe_sent, peer::ParkedExchange, stream_timer},
     path::Route,
     port,
     ring::Ring,
@@ -140,6 +140,7 @@ impl<C: Crypto, R: Rng> Ctx<'_, C, R> {
         if confirmed {
             peer.relay_copy = None;
             peer.attempts = 0;
+            peer.path.on_round_trip(peer.tunnel.round_trip_most());
         }
         if moved {
             let relay = peer.path.is_relayed();
@@ -206,6 +207,9 @@ impl<C: Crypto, R: Rng> Ctx<'_, C, R> {
             return;
         };
         let handled = stream.handle_segment(now, &segment, payload, &mut pool);
+        if let (Some(took), Some(peer)) = (stream.round_trip(), self.parts.peers.get_mut(peer as usize)) {
+            peer.path.on_round_trip(took);
+        }
         self.after_stream(slot);
         if handled == Handled::Superseded {
             // The peer has started anew on the same ports: its request is judged afresh.
@@ -261,10 +265,9 @@ impl<C: Crypto, R: Rng> Ctx<'_, C, R> {
             return;
         }
         let Some(peer) = self.peer(slot) else { return };
-        if matches!(route, Route::Direct(_)) && peer.probe != 0 && header.seq == peer.probe {
-            peer.probe = 0;
+        if let (Route::Direct(_), Some(sent)) = (route, probe_sent(now, header.seq)) {
             let node = peer.node;
-            if peer.path.on_probe_answered(now) {
+            if peer.path.on_probe_answered(now, sent) {
                 self.notice(Event::PathChanged { node, relay: false });
             }
         }

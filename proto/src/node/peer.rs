@@ -92,8 +92,6 @@ pub struct PeerSlot<C: Crypto> {
     pub(crate) syn_bucket: Bucket,
     /// When we last opened a stream to the peer or asked it for trust: its answer is let in for a while.
     pub(crate) contacted: Option<Instant>,
-    /// Sequence number of the last direct probe.
-    pub(crate) probe: u32,
     /// A frame from the peer has opened: it is who it says, and not evicted for one that is not proved.
     pub(crate) proved: bool,
     pub(crate) streams: u32,
@@ -138,7 +136,6 @@ impl<C: Crypto> PeerSlot<C> {
             parked_syn: None,
             syn_bucket: Bucket::full(SYN_BURST),
             contacted: None,
-            probe: 0,
             proved: false,
             streams: 0,
             blocked: NONE,

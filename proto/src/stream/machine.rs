@@ -272,6 +272,11 @@ impl Stream {
         self.handshake_tries
     }
 
+    /// The smoothed round trip, once one was measured.
+    pub fn round_trip(&self) -> Option<crate::time::Duration> {
+        Some(self.sender.rtt.srtt()).filter(|took| !took.is_zero())
+    }
+
     /// Numbers for the connection list.
     pub fn stats(&self) -> Stats {
         let sender = &self.sender;

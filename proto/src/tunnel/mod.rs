@@ -80,8 +80,10 @@ pub struct Tunnel<C: Crypto> {
     silence_due: Option<Instant>,
     /// How often it has since the peer spoke under the key that seals.
     silences: u32,
-    /// How long the answer to our last exchange took.
+    /// How long the answer to our last exchange took, counted from its last frame.
     round_trip: Duration,
+    /// The same counted from its first frame; zero if nothing was answered yet.
+    round_trip_most: Duration,
 }
 
 /// The last key that arrived from the peer.
@@ -144,6 +146,7 @@ impl<C: Crypto> Tunnel<C> {
             silence_due: None,
             silences: 0,
             round_trip: Duration::ZERO,
+            round_trip_most: Duration::ZERO,
         }
     }
 
@@ -226,6 +229,7 @@ impl<C: Crypto> Tunnel<C> {
         if asked {
             self.schedule.done();
             self.round_trip = self.schedule.last_sent().map_or(Duration::ZERO, |sent| now.since(sent));
+            self.round_trip_most = self.schedule.round_trip(now).unwrap_or(self.round_trip_most);
             self.take_offer_as_answered();
             self.seal_with(newest);
             return KeyOutcome::Answered;
@@ -373,6 +377,11 @@ impl<C: Crypto> Tunnel<C> {
         self.last_received
     }
 
+    /// How long the last key exchange took, at most: from our first frame to the peer's answer or proof. Zero before.
+    pub const fn round_trip_most(&self) -> Duration {
+        self.round_trip_most
+    }
+
     /// When our key was last sent.
     pub const fn last_exchange(&self) -> Option<Instant> {
         self.schedule.last_sent()
@@ -484,6 +493,7 @@ impl<C: Crypto> Tunnel<C> {
         }
         if confirmed {
             self.schedule.done();
+            self.round_trip_most = self.schedule.round_trip(now).unwrap_or(self.round_trip_most);
         } else if self.sealing == Some(id) {
             // The first frame only confirms the exchange that silence called for.
             self.silences = 0;

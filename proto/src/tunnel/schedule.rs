@@ -20,6 +20,8 @@ pub const ANSWER_GAP: Duration = Duration::from_secs(1);
 pub const ANSWER_CREDIT: u8 = 8;
 /// See [`ANSWER_CREDIT`].
 pub const CREDIT_EVERY: Duration = Duration::from_secs(10);
+/// An answer that takes longer than this answers something else.
+const ROUND_TRIP_MOST: Duration = Duration::from_secs(10);
 
 #[derive(Clone, Copy)]
 enum Attempts {
@@ -48,6 +50,8 @@ pub(super) struct Schedule {
     attempts: Attempts,
     answer: Option<Instant>,
     last_sent: Option<Instant>,
+    /// The first frame since the peer last showed that it had one, if that was within [`ROUND_TRIP_MOST`].
+    asked: Option<Instant>,
     last_answer: Option<Instant>,
     credit: u8,
     credit_since: Instant,
@@ -59,6 +63,7 @@ impl Schedule {
             attempts: Attempts::Idle,
             answer: None,
             last_sent: None,
+            asked: None,
             last_answer: None,
             credit: ANSWER_CREDIT,
             credit_since: Instant::ORIGIN,
@@ -123,6 +128,13 @@ impl Schedule {
             self.last_answer = Some(now);
         }
         self.last_sent = Some(now);
+        self.asked = self.asked.filter(|at| now.since(*at) < ROUND_TRIP_MOST).or(Some(now));
+    }
+
+    /// The peer has shown that a frame of ours arrived: how long that took at most. Which of several it was nobody
+    /// knows, so the first counts: a path taken for slower than it is loses nothing, one taken for faster is suspected.
+    pub(super) fn round_trip(&mut self, now: Instant) -> Option<Duration> {
+        self.asked.take().map(|at| now.since(at)).filter(|took| *took < ROUND_TRIP_MOST)
     }
 
     pub(super) fn handle_timeout(&mut self, now: Instant) {

@@ -4,7 +4,7 @@ use pilot_proto::Instant;
 use pilot_roles::Now;
 
 /// Where every simulated wall clock that is right starts: 2026-04-06T04:48:07Z.
-const EPOCH_MICROS: i64 = 1_775_450_887_000_000;
+pub(crate) const EPOCH_MICROS: i64 = 1_775_450_887_000_000;
 
 /// How a host reads the world's time.
 #[derive(Clone, Copy, Debug)]

@@ -16,6 +16,7 @@
 //! assert!(world.run(Duration::from_secs(60), |world| world.pending().is_empty()), "{:?}", world.breach());
 //! ```
 
+mod capture;
 mod check;
 mod clock;
 mod crypto;
@@ -23,10 +24,13 @@ mod dice;
 mod disk;
 mod grid;
 mod host;
+mod journal;
+mod keylog;
 mod ledger;
 mod link;
 mod nat;
 mod net;
+mod outputs;
 mod people;
 mod pipe;
 mod program;
@@ -35,23 +39,31 @@ mod scale;
 mod scenario;
 mod swarm;
 mod trace;
+mod watch;
 mod workload;
 mod world;
 
+pub use capture::Capture;
 pub use check::Breach;
 pub use crypto::NullCrypto;
 pub use dice::{Dice, MILLION};
 pub use disk::Disk;
 pub use grid::{Grid, Kind, Meeting, kinds, meet, nat_grid};
 pub use host::{Birth, HostSpec};
+pub use journal::Journal;
+pub use keylog::{KeyLog, Logged};
 pub use ledger::{Ledger, Transfer, content};
 pub use link::LinkConfig;
 pub use nat::{Dependence, NatConfig};
 pub use net::{HostId, RealmId};
+pub use outputs::Outputs;
 pub use people::{BEACON_PORT, CryptoChoice, default_rendezvous};
 pub use program::{Io, ProgramId, Script, What};
 pub use scale::{Phase, Scale, Scaled, peak_memory, processor, processor_time};
-pub use scenario::{Agent, Fault, NoSuchHost, RenameSpec, Report, Scenario, TransferSpec, TrustSpec, Verb};
+pub use scenario::{
+    Agent, Fault, NoSuchHost, RenameSpec, Report, Scenario, TransferSpec, TrustSpec, Verb, Watch,
+};
 pub use swarm::{Outcome, draw, shrink, swarm};
+pub use watch::{Loss, Moment, Observer, Sample, Seen};
 pub use workload::{Befriend, Push, Rename, Serve};
 pub use world::{Counters, World};

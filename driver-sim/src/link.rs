@@ -6,7 +6,7 @@
 use pilot_proto::{Instant, time::Duration};
 use serde::{Deserialize, Serialize};
 
-use crate::dice::Dice;
+use crate::{dice::Dice, watch::Loss};
 
 /// What a link does to datagrams. Times in microseconds, probabilities in parts per million, sizes in bytes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -77,24 +77,34 @@ impl Link {
         Link { config, dice, bad: false, free_at: Instant::ORIGIN, last_arrival: Instant::ORIGIN }
     }
 
+    /// Bytes that wait for their turn.
+    pub(crate) fn queued(&self, now: Instant) -> u64 {
+        self.free_at.since(now).as_micros() as u64 * self.config.rate / 1_000_000
+    }
+
     /// Takes a datagram; when it arrives, if it does, and when its twin does.
-    pub(crate) fn send(&mut self, now: Instant, data: &mut [u8]) -> [Option<Instant>; 2] {
+    pub(crate) fn send(&mut self, now: Instant, data: &mut [u8]) -> Result<(Instant, Option<Instant>), Loss> {
         let c = &self.config;
         let switch = if self.bad { c.burst_leave_ppm } else { c.burst_enter_ppm };
         if self.dice.chance(switch) {
             self.bad = !self.bad;
         }
-        let too_large = c.mtu > 0 && data.len() > c.mtu;
         let burst = self.bad && self.dice.chance(c.burst_loss_ppm);
-        if self.dice.chance(c.loss_ppm) || burst || too_large {
-            return [None, None];
+        let random = self.dice.chance(c.loss_ppm);
+        if c.mtu > 0 && data.len() > c.mtu {
+            return Err(Loss::TooLarge);
+        }
+        if burst {
+            return Err(Loss::Burst);
+        }
+        if random {
+            return Err(Loss::Random);
         }
         let mut left = now;
         if c.rate > 0 {
             let start = self.free_at.max(now);
-            let waiting = start.since(now).as_micros() as u64 * c.rate / 1_000_000;
-            if waiting > c.queue {
-                return [None, None];
+            if self.queued(now) > c.queue {
+                return Err(Loss::QueueFull);
             }
             left = start + Duration::from_micros(data.len() as u64 * 1_000_000 / c.rate);
             self.free_at = left;
@@ -113,7 +123,7 @@ impl Link {
         }
         let twin = self.dice.chance(c.duplicate_ppm);
         let later = Duration::from_micros(if twin { self.dice.between(0, 2 * c.delay_us) } else { 0 });
-        [Some(at), twin.then(|| at + later)]
+        Ok((at, twin.then(|| at + later)))
     }
 
     /// How long `bytes` of a reliable byte stream take: what a datagram would lose, TCP sends again.
@@ -143,7 +153,10 @@ mod tests {
     #[test]
     fn jitter_keeps_the_order_and_reordering_breaks_it() {
         let arrivals = |link: &mut Link| -> Vec<Instant> {
-            (0..1000).filter_map(|n| link.send(Instant::from_micros(n * 100), &mut [0; 10])[0]).collect()
+            (0..1000)
+                .filter_map(|n| link.send(Instant::from_micros(n * 100), &mut [0; 10]).ok())
+                .map(|(at, _)| at)
+                .collect()
         };
         assert!(arrivals(&mut link(|c| c.jitter_us = 5000)).is_sorted());
         assert!(!arrivals(&mut link(|c| c.reorder_ppm = 100_000)).is_sorted());
@@ -152,7 +165,8 @@ mod tests {
     #[test]
     fn a_full_queue_drops_and_the_rate_is_kept() {
         let mut link = link(|c| (c.rate, c.queue) = (100_000, 10_000));
-        let times: Vec<_> = (0..50).filter_map(|_| link.send(Instant::ORIGIN, &mut [0; 1000])[0]).collect();
+        let sent = (0..50).map(|_| link.send(Instant::ORIGIN, &mut [0; 1000]));
+        let times: Vec<_> = sent.filter_map(|fate| Some(fate.ok()?.0)).collect();
         assert_eq!(times.len(), 11);
         assert_eq!(times[10].as_micros(), 11 * 10_000 + 10_000);
     }
@@ -162,7 +176,7 @@ mod tests {
         let longest = |link: &mut Link| {
             let (mut run, mut longest) = (0, 0);
             for _ in 0..20_000 {
-                run = if link.send(Instant::ORIGIN, &mut [0])[0].is_none() { run + 1 } else { 0 };
+                run = if link.send(Instant::ORIGIN, &mut [0]).is_err() { run + 1 } else { 0 };
                 longest = longest.max(run);
             }
             longest
@@ -177,7 +191,7 @@ mod tests {
     #[test]
     fn an_mtu_black_hole_swallows_only_what_is_too_large() {
         let mut link = link(|c| c.mtu = 1200);
-        assert!(link.send(Instant::ORIGIN, &mut [0; 1200])[0].is_some());
-        assert!(link.send(Instant::ORIGIN, &mut [0; 1201])[0].is_none());
+        assert!(link.send(Instant::ORIGIN, &mut [0; 1200]).is_ok());
+        assert_eq!(link.send(Instant::ORIGIN, &mut [0; 1201]), Err(Loss::TooLarge));
     }
 }

@@ -1,8 +1,7 @@
 //! The program `pilot-sim`: runs scenarios, swarms of them, and the table of NATs.
 
 use std::{
-    fs::{self, File},
-    io::{BufWriter, Write},
+    fs, io,
     path::PathBuf,
     process::ExitCode,
     thread,
@@ -11,7 +10,7 @@ use std::{
 
 use clap::{Args, Parser, Subcommand, value_parser};
 use pilot_sim::{
-    Counters, CryptoChoice, Report, Scale, Scenario, draw, nat_grid, peak_memory, processor, processor_time,
+    Counters, CryptoChoice, Outputs, Report, Scale, Scenario, draw, nat_grid, peak_memory, processor, processor_time,
     shrink, swarm,
 };
 
@@ -51,13 +50,23 @@ enum Command {
         #[arg(long, value_name = "FILE", default_value = "broken.toml")]
         save: PathBuf,
     },
-    /// Run a scenario file
+    /// Run a scenario file, or the scenario of a seed
     Run {
-        /// The file
-        file: PathBuf,
+        /// The file; - is standard input
+        #[arg(required_unless_present = "seed")]
+        file: Option<PathBuf>,
+        /// The scenario that a swarm draws from this seed
+        #[arg(long, conflicts_with = "file")]
+        seed: Option<u64>,
         /// Write what happens as lines of JSON
         #[arg(long, value_name = "FILE")]
         trace: Option<PathBuf>,
+        /// Write all datagrams as pcapng, for Wireshark
+        #[arg(long, value_name = "FILE")]
+        pcap: Option<PathBuf>,
+        /// Write the keys of all sessions, to read the datagrams with
+        #[arg(long, value_name = "FILE")]
+        keys: Option<PathBuf>,
         /// Print the ends of all logs even if all went well
         #[arg(long)]
         log: bool,
@@ -125,7 +134,7 @@ fn main() -> ExitCode {
             );
             let Some((scenario, report)) = outcome.broken else { return ExitCode::SUCCESS };
             println!("seed {}: {}", scenario.seed, summary(&report));
-            println!("replay: pilot-sim swarm --first {} --seeds 1", scenario.seed);
+            println!("replay: pilot-sim run --seed {}", scenario.seed);
             let (scenario, report) = if no_shrink { (scenario, report) } else { shrink(&scenario, &report) };
             println!("smallest found: {}", summary(&report));
             print_log(&report);
@@ -135,19 +144,23 @@ fn main() -> ExitCode {
             }
             ExitCode::FAILURE
         }
-        Command::Run { file, trace, log } => match run(&file, trace) {
-            Ok(report) => {
-                println!("{}", summary(&report));
-                if report.breach.is_some() || log {
-                    print_log(&report);
+        Command::Run { file, seed, trace, pcap, keys, log } => {
+            let outputs = Outputs { trace, pcap, keys };
+            let report = scenario(file, seed).and_then(|s| outputs.run(&s).map_err(|e| e.to_string()));
+            match report {
+                Ok(report) => {
+                    println!("{}", summary(&report));
+                    if report.breach.is_some() || log {
+                        print_log(&report);
+                    }
+                    if report.breach.is_some() { ExitCode::FAILURE } else { ExitCode::SUCCESS }
                 }
-                if report.breach.is_some() { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+                Err(words) => {
+                    eprintln!("{words}");
+                    ExitCode::from(2)
+                }
             }
-            Err(words) => {
-                eprintln!("{words}");
-                ExitCode::from(2)
-            }
-        },
+        }
         Command::Draw { seed } => {
             print!("{}", draw(seed).to_toml());
             ExitCode::SUCCESS
@@ -161,17 +174,16 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(file: &PathBuf, trace: Option<PathBuf>) -> Result<Report, String> {
-    let text = fs::read_to_string(file).map_err(|e| format!("{}: {e}", file.display()))?;
-    let scenario = Scenario::parse(&text).map_err(|e| format!("{}: {e}", file.display()))?;
-    let out = match trace {
-        Some(path) => {
-            let file = File::create(&path).map_err(|e| format!("{}: {e}", path.display()))?;
-            Some(Box::new(BufWriter::new(file)) as Box<dyn Write + Send>)
+fn scenario(file: Option<PathBuf>, seed: Option<u64>) -> Result<Scenario, String> {
+    let (name, text) = match (file, seed) {
+        (_, Some(seed)) => return Ok(draw(seed)),
+        (Some(path), None) if path.as_os_str() != "-" => {
+            (path.display().to_string(), fs::read_to_string(path))
         }
-        None => None,
+        _ => ("standard input".to_owned(), io::read_to_string(io::stdin())),
     };
-    Ok(scenario.run(out))
+    let text = text.map_err(|e| format!("{name}: {e}"))?;
+    Scenario::parse(&text).map_err(|e| format!("{name}: {e}"))
 }
 
 fn scale(options: &ScaleOptions) -> ExitCode {

@@ -14,6 +14,7 @@ use crate::{
     dice::Dice,
     link::{Link, LinkConfig},
     nat::{Nat, NatConfig},
+    watch::Loss,
 };
 
 /// A host of the world.
@@ -225,11 +226,16 @@ impl Net {
         now: Instant,
         way: (HostId, HostId),
         data: &mut [u8],
-    ) -> [Option<Instant>; 2] {
+    ) -> Result<(Instant, Option<Instant>), Loss> {
         if self.cut.contains(&way) {
-            return [None, None];
+            return Err(Loss::Cut);
         }
         self.link(way.0, way.1).send(now, data)
+    }
+
+    /// Bytes that wait for their turn.
+    pub(crate) fn queued(&mut self, now: Instant, way: (HostId, HostId)) -> u64 {
+        self.link(way.0, way.1).queued(now)
     }
 
     /// How long bytes of a byte stream take.

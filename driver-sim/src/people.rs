@@ -16,6 +16,7 @@ use pilot_roles::{
 use crate::{
     crypto::NullCrypto,
     host::{Birth, HostSpec},
+    keylog::Logged,
     nat::NatConfig,
     net::{HostId, RealmId},
     world::World,
@@ -83,8 +84,8 @@ impl World {
         let mut config = daemon_config(number, beacon, lan);
         change(&mut config);
         let birth: Birth = match crypto {
-            CryptoChoice::Real => daemon(config, RustCrypto),
-            CryptoChoice::Null => daemon(config, NullCrypto),
+            CryptoChoice::Real => daemon(config, Logged::new(RustCrypto, "aes-256-gcm", self.keys.clone())),
+            CryptoChoice::Null => daemon(config, Logged::new(NullCrypto, "null", self.keys.clone())),
         };
         self.settle(
             place,

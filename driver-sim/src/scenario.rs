@@ -4,7 +4,6 @@
 use std::{
     collections::BTreeSet,
     fmt,
-    io::Write,
     panic::{AssertUnwindSafe, catch_unwind},
 };
 
@@ -14,10 +13,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     check::Breach,
+    keylog::KeyLog,
     link::LinkConfig,
     nat::NatConfig,
     net::{HostId, RealmId},
     people::{CryptoChoice, default_rendezvous},
+    watch::Observer,
     workload::{Befriend, Push, Rename, Serve},
     world::{Counters, World},
 };
@@ -205,6 +206,15 @@ impl fmt::Display for NoSuchHost {
 
 impl std::error::Error for NoSuchHost {}
 
+/// Who watches a run.
+#[derive(Default)]
+pub struct Watch {
+    /// Is shown everything that happens.
+    pub observers: Vec<Box<dyn Observer>>,
+    /// Notes the keys of all sessions.
+    pub keys: Option<KeyLog>,
+}
+
 /// How a run ended.
 #[derive(Clone, Debug)]
 pub struct Report {
@@ -262,10 +272,11 @@ impl Scenario {
     }
 
     /// Runs it. A panic is a broken rule like any other.
-    pub fn run(&self, trace: Option<Box<dyn Write + Send>>) -> Report {
+    pub fn run(&self, watch: Option<Watch>) -> Report {
         let mut world = World::new(self.seed, self.link.clone());
-        if let Some(out) = trace {
-            world.trace_to(out);
+        if let Some(Watch { observers, keys }) = watch {
+            observers.into_iter().for_each(|observer| world.watch(observer));
+            keys.into_iter().for_each(|keys| world.log_keys(keys));
         }
         let mut done = None;
         let result = catch_unwind(AssertUnwindSafe(|| self.live(&mut world, &mut done)));

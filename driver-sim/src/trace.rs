@@ -1,16 +1,15 @@
-//! What happened, as one number and, if wanted, as lines of JSON: two runs that are the same to the byte have the same.
+//! What happened, as one number: two runs that are the same to the byte have the same.
 
-use std::{fmt, io::Write};
+use std::fmt;
 
 use pilot_proto::Instant;
 
 use crate::dice::mix;
 
-/// The hash of everything that happened so far, and where it is written to.
+/// The hash of everything that happened so far.
 #[derive(Default)]
 pub(crate) struct Trace {
     hash: u64,
-    out: Option<Box<dyn Write + Send>>,
 }
 
 impl fmt::Debug for Trace {
@@ -24,20 +23,8 @@ impl Trace {
         self.hash
     }
 
-    /// Writes a line of JSON for everything from now on.
-    pub(crate) fn write_to(&mut self, out: Box<dyn Write + Send>) {
-        self.out = Some(out);
-    }
-
     /// Notes that `kind` happened to `who` with these bytes.
-    pub(crate) fn note(
-        &mut self,
-        at: Instant,
-        kind: &'static str,
-        who: usize,
-        detail: &dyn fmt::Debug,
-        bytes: &[u8],
-    ) {
+    pub(crate) fn note(&mut self, at: Instant, kind: &'static str, who: usize, bytes: &[u8]) {
         self.hash = mix(self.hash ^ at.as_micros());
         self.hash = mix(self.hash ^ (who as u64) << 32 ^ bytes.len() as u64);
         for byte in kind.bytes() {
@@ -50,14 +37,6 @@ impl Trace {
         }
         for byte in rest {
             self.hash = (self.hash ^ u64::from(*byte)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        }
-        if let Some(out) = &mut self.out {
-            let line = serde_json::json!({
-                "us": at.as_micros(), "kind": kind, "host": who, "bytes": bytes.len(), "detail": format!("{detail:?}"),
-                "hash": format!("{:016x}", self.hash),
-            });
-            // A trace that cannot be written must not change the run.
-            let _ = writeln!(out, "{line}");
         }
     }
 }

@@ -3,7 +3,6 @@
 
 use std::{
     collections::BTreeMap,
-    io::Write,
     net::{IpAddr, SocketAddr},
 };
 
@@ -18,6 +17,7 @@ use crate::{
     dice::Dice,
     disk::Disk,
     host::{Host, HostSpec, Stopping},
+    keylog::KeyLog,
     ledger::Ledger,
     link::LinkConfig,
     nat::NatConfig,
@@ -26,6 +26,7 @@ use crate::{
     program::{Program, ProgramId, What},
     queue::Queue,
     trace::Trace,
+    watch::{Eyes, Loss, Moment, Observer, Seen},
 };
 
 /// Outputs and transmits of one turn of a role; more is a role that never comes to rest.
@@ -177,6 +178,8 @@ pub struct World {
     wire: WireJudge,
     registry: RegistryJudge,
     trace: Trace,
+    eyes: Eyes,
+    pub(crate) keys: Option<KeyLog>,
     breach: Option<Breach>,
     counters: Counters,
     posts: Vec<Vec<u8>>,
@@ -204,6 +207,8 @@ impl World {
             wire: WireJudge::default(),
             registry: RegistryJudge::default(),
             trace: Trace::default(),
+            eyes: Eyes::default(),
+            keys: None,
             breach: None,
             counters: Counters::default(),
             posts: Vec::new(),
@@ -217,9 +222,34 @@ impl World {
         self.wire.encrypted = true;
     }
 
-    /// Writes everything that happens from now on as lines of JSON.
-    pub fn trace_to(&mut self, out: Box<dyn Write + Send>) {
-        self.trace.write_to(out);
+    /// Shows everything that happens to `observer`; hosts made before are shown to it first.
+    pub fn watch(&mut self, mut observer: Box<dyn Observer>) {
+        for host in (0..self.hosts.len()).map(HostId) {
+            observer.see(self.moment(host), &self.introduction(host));
+        }
+        self.eyes.add(observer);
+    }
+
+    /// Notes the keys of all sessions that hosts made from now on agree on.
+    pub fn log_keys(&mut self, keys: KeyLog) {
+        self.keys = Some(keys);
+    }
+
+    fn moment(&self, host: HostId) -> Moment {
+        Moment { at: self.now, hash: self.trace.hash(), host }
+    }
+
+    fn introduction(&self, id: HostId) -> Seen<'_> {
+        let spec = &self.hosts[id.0].spec;
+        let (ip, public_ip) = (self.net.ip(id), self.net.public_ip(id));
+        Seen::Host { name: &spec.name, ip, port: spec.udp_port, public_ip }
+    }
+
+    /// Shows something that costs nothing to prepare.
+    fn show(&mut self, host: HostId, seen: &Seen<'_>) {
+        if self.eyes.are_open() {
+            self.eyes.show(self.moment(host), seen);
+        }
     }
 
     /// A NAT in `outside`; the network behind it.
@@ -236,6 +266,11 @@ impl World {
     pub fn settle(&mut self, place: HostId, spec: HostSpec) {
         assert_eq!(place.0, self.hosts.len(), "places are settled in their order");
         self.hosts.push(Host::new(spec));
+        if self.eyes.are_open() {
+            let mut eyes = std::mem::take(&mut self.eyes);
+            eyes.show(self.moment(place), &self.introduction(place));
+            self.eyes = eyes;
+        }
         self.bear(place);
     }
 
@@ -366,6 +401,9 @@ impl World {
         if let Err((rule, words)) = verdict
             && self.breach.is_none()
         {
+            if self.eyes.are_open() {
+                self.eyes.show(self.moment(HostId(0)), &Seen::Breach { rule, words: &words });
+            }
             self.breach = Some(Breach { at: self.now, rule, words });
         }
     }
@@ -375,7 +413,8 @@ impl World {
     fn bear(&mut self, id: HostId) {
         let dice = Dice::named(self.seed, "role", &[id.0 as u64, self.hosts[id.0].life]);
         self.counters.births += 1;
-        self.trace.note(self.now, "birth", id.0, &"", &[]);
+        self.trace.note(self.now, "birth", id.0, &[]);
+        self.show(id, &Seen::Born);
         let host = &mut self.hosts[id.0];
         host.bear(self.now, dice);
         let udp = Some(host.bound());
@@ -389,6 +428,9 @@ impl World {
         let now = host.clock.read(self.now);
         input(&mut *role, now);
         self.drain(id, &mut *role, now);
+        if self.eyes.are_open() {
+            self.eyes.look(self.moment(id), &mut *role);
+        }
         let host = &mut self.hosts[id.0];
         match host.exit {
             Some(status) => self.ended(id, status),
@@ -427,7 +469,8 @@ impl World {
             let words = format!("{} asks to be called at {due:?}, which is past", host.spec.name);
             return self.judge(Err(("timer in the past", words)));
         }
-        self.trace.note(self.now, "timeout", id.0, &"", &[]);
+        self.trace.note(self.now, "timeout", id.0, &[]);
+        self.show(id, &Seen::Timeout);
         self.feed(id, |role, now| role.handle_timeout(now));
     }
 
@@ -467,7 +510,7 @@ impl World {
     fn transmit(&mut self, id: HostId, to: SocketAddr, data: &mut [u8]) {
         self.counters.datagrams += 1;
         self.counters.bytes += data.len() as u64;
-        self.trace.note(self.now, "send", id.0, &to, data);
+        self.trace.note(self.now, "send", id.0, data);
         let host = &self.hosts[id.0];
         let port = host.spec.udp_port;
         if host.spec.is_daemon {
@@ -476,9 +519,21 @@ impl World {
         } else if matches!(Beacon::parse(data), Some(Beacon::Deliver { .. })) {
             self.counters.relayed += 1;
         }
-        let Some((passage, target)) = self.net.depart(self.now, id, port, to) else { return };
-        let arrivals = self.net.send(self.now, (id, target), data);
-        for at in arrivals.into_iter().flatten() {
+        // The link may corrupt it; who looks sees what was sent.
+        let sent = self.eyes.are_open().then(|| data.to_vec());
+        let departed = self.net.depart(self.now, id, port, to);
+        let fate = match departed {
+            Some((_, target)) => self.net.send(self.now, (id, target), data),
+            None => Err(Loss::NoRoute),
+        };
+        if let Some(data) = &sent {
+            let target = departed.map(|(_, target)| target);
+            let queued = target.map_or(0, |target| self.net.queued(self.now, (id, target)));
+            let from = SocketAddr::new(self.net.ip(id), port);
+            self.show(id, &Seen::Sent { from, to, target, data, queued, lost: fate.err() });
+        }
+        let (Some((passage, _)), Ok((at, twin))) = (departed, fate) else { return };
+        for at in [Some(at), twin].into_iter().flatten() {
             let mut copy = self.spare.pop().unwrap_or_default();
             copy.clear();
             copy.extend_from_slice(data);
@@ -487,21 +542,37 @@ impl World {
     }
 
     fn datagram(&mut self, from: HostId, passage: Passage, mut data: Vec<u8>) {
-        if let Some((host, port)) = self.net.arrive(self.now, passage)
-            && self.hosts[host.0].spec.udp_port == port
-            && !self.net.is_cut((from, host))
-        {
-            if self.net.is_clogged((from, host)) {
+        let arrived = match self.net.arrive(self.now, passage) {
+            None => Err(Loss::Nat),
+            Some((host, port)) if self.hosts[host.0].spec.udp_port != port => Err(Loss::NobodyThere),
+            Some((host, _)) if self.net.is_cut((from, host)) => Err(Loss::Cut),
+            Some((host, _)) => Ok(host),
+        };
+        match arrived {
+            Ok(host) if self.net.is_clogged((from, host)) => {
                 self.held.push((from, passage, host, data));
                 return;
             }
-            self.counters.delivered += 1;
-            self.trace.note(self.now, "receive", host.0, &passage.src, &data);
-            self.feed(host, |role, now| role.handle_datagram(now, passage.src, &mut data));
+            Ok(host) => {
+                self.counters.delivered += 1;
+                self.trace.note(self.now, "receive", host.0, &data);
+                if self.hosts[host.0].role.is_none() {
+                    self.lost(from, passage, data.len(), Loss::NobodyThere);
+                } else if self.eyes.are_open() {
+                    let to = SocketAddr::new(self.net.ip(host), self.hosts[host.0].spec.udp_port);
+                    self.show(host, &Seen::Received { from: passage.src, to, data: &data });
+                }
+                self.feed(host, |role, now| role.handle_datagram(now, passage.src, &mut data));
+            }
+            Err(why) => self.lost(from, passage, data.len(), why),
         }
         if self.spare.len() < 1024 {
             self.spare.push(data);
         }
+    }
+
+    fn lost(&mut self, from: HostId, passage: Passage, bytes: usize, why: Loss) {
+        self.show(from, &Seen::Lost { to: passage.dst, bytes, why });
     }
 
     fn perform(&mut self, id: HostId, output: Output) {
@@ -542,6 +613,7 @@ impl World {
                 for (name, value) in &record.fields {
                     words.push_str(&format!(" {name}={value}"));
                 }
+                self.show(id, &Seen::Log { level: record.level, words: &words });
                 let log = &mut self.hosts[id.0].log;
                 if log.len() >= MAX_LOG {
                     log.remove(0);
@@ -561,7 +633,7 @@ impl World {
         if self.hosts[id.0].life != life {
             return;
         }
-        self.trace.note(self.now, "tell", id.0, &told, &[]);
+        self.trace.note(self.now, "tell", id.0, &[]);
         let input = match told {
             Told::Listening(listener) => Input::Listening { listener, result: Ok(()) },
             Told::Sent { conn, bytes } => Input::Sent { conn, bytes },
@@ -579,7 +651,7 @@ impl World {
             return;
         }
         let Some((ticket, store, result)) = self.hosts[id.0].disk.sync() else { return };
-        self.trace.note(self.now, "synced", id.0, &store, &ticket.to_le_bytes());
+        self.trace.note(self.now, "synced", id.0, &ticket.to_le_bytes());
         if let (Store::Records(changes), Ok(())) = (&store, &result) {
             let verdict = self.registry.stored(changes);
             self.judge(verdict);
@@ -589,6 +661,10 @@ impl World {
 
     /// A role ended by itself: what it wrote still reaches disk and peers.
     fn ended(&mut self, id: HostId, status: u8) {
+        self.show(id, &Seen::Ended { status });
+        if self.eyes.are_open() {
+            self.eyes.forget(self.moment(id));
+        }
         while let Some((_, store, result)) = self.hosts[id.0].disk.sync() {
             if let (Store::Records(changes), Ok(())) = (&store, &result) {
                 let verdict = self.registry.stored(changes);

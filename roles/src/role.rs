@@ -8,7 +8,10 @@
 use alloc::{string::String, vec::Vec};
 use core::net::SocketAddr;
 
-use pilot_proto::{Instant, Transmit};
+use pilot_proto::{
+    Instant, Transmit,
+    node::{PeerInfo, StreamInfo},
+};
 
 /// The time handed to a role: a monotonic instant for timers and a wall clock for what people and peers read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -246,6 +249,18 @@ pub enum Output {
     Exit(u8),
 }
 
+/// Is shown what a role holds; see [`Role::observe`]. Each method does nothing unless it is wanted.
+pub trait Watcher {
+    /// The role is this node.
+    fn node(&mut self, _id: u32) {}
+
+    /// One of its streams.
+    fn stream(&mut self, _stream: &StreamInfo) {}
+
+    /// One of its peers.
+    fn peer(&mut self, _peer: &PeerInfo) {}
+}
+
 /// A sans-IO machine that a driver runs. The same inputs in the same order give the same outputs, byte for byte.
 pub trait Role {
     /// Feeds one UDP datagram, which the role may decrypt in place.
@@ -268,4 +283,7 @@ pub trait Role {
     /// When [`Role::handle_timeout`] must be called next; `None` is never.
     #[must_use]
     fn poll_timeout(&self) -> Option<Instant>;
+
+    /// Shows everything it holds that a trace or a plot may want; changes nothing. A role without a node shows nothing.
+    fn observe(&mut self, _watcher: &mut dyn Watcher) {}
 }

@@ -3,12 +3,21 @@
 use pilot_roles::Input;
 
 use super::{Event, World};
-use crate::{host::Stopping, link::LinkConfig, net::HostId, pipe::Segment};
+use crate::{host::Stopping, link::LinkConfig, net::HostId, pipe::Segment, scenario::Verb, watch::Seen};
 
 impl World {
+    fn show_fault(&mut self, verb: Verb, hosts: &[HostId]) {
+        let first = hosts.first().copied().unwrap_or(HostId(0));
+        self.show(first, &Seen::Fault { verb, hosts: hosts.iter().map(|host| host.0).collect() });
+    }
+
     /// The host loses power: the role, its connections and its unsynced writes are gone.
     pub fn crash(&mut self, id: HostId) {
-        self.trace.note(self.now, "crash", id.0, &"", &[]);
+        self.trace.note(self.now, "crash", id.0, &[]);
+        self.show_fault(Verb::Crash, &[id]);
+        if self.eyes.are_open() {
+            self.eyes.forget(self.moment(id));
+        }
         let streams = self.streams_of(id);
         let host = &mut self.hosts[id.0];
         host.end();
@@ -33,28 +42,33 @@ impl World {
 
     /// Asks a role to end, as the operator does.
     pub fn stop(&mut self, id: HostId) {
+        self.show_fault(Verb::Stop, &[id]);
         self.hosts[id.0].stopping = Stopping::Yes;
         self.feed(id, |role, now| role.handle_input(now, Input::Shutdown));
     }
 
     /// Nothing passes between two hosts.
     pub fn partition(&mut self, a: HostId, b: HostId) {
-        self.partition_oneway(a, b);
-        self.partition_oneway(b, a);
+        self.show_fault(Verb::Partition, &[a, b]);
+        self.net.cut((a, b));
+        self.net.cut((b, a));
     }
 
     /// Nothing passes from one host to another.
     pub fn partition_oneway(&mut self, from: HostId, to: HostId) {
+        self.show_fault(Verb::PartitionOneway, &[from, to]);
         self.net.cut((from, to));
     }
 
     /// What one host sends to another waits, and comes all at once when it is healed.
     pub fn clog(&mut self, from: HostId, to: HostId) {
+        self.show_fault(Verb::Clog, &[from, to]);
         self.net.clog((from, to));
     }
 
     /// Ends all partitions and clogs.
     pub fn heal(&mut self) {
+        self.show_fault(Verb::Heal, &[]);
         self.net.heal();
         for (from, passage, _, data) in std::mem::take(&mut self.held) {
             self.queue.push(self.now, Event::Datagram { from, passage, data });
@@ -70,16 +84,21 @@ impl World {
 
     /// The NAT in front of a host forgets all its mappings.
     pub fn rebind(&mut self, host: HostId) {
+        self.show_fault(Verb::Rebind, &[host]);
         self.net.rebind(host);
     }
 
     /// The wall clock of a host jumps.
     pub fn jump_clock(&mut self, host: HostId, micros: i64) {
+        self.show_fault(Verb::JumpClock, &[host]);
         self.hosts[host.0].clock.wall_offset += micros;
     }
 
     /// Writes of a host fail, or work again.
     pub fn fail_disk(&mut self, host: HostId, failing: bool) {
+        if self.hosts[host.0].disk.failing != failing {
+            self.show_fault(if failing { Verb::FailDisk } else { Verb::MendDisk }, &[host]);
+        }
         self.hosts[host.0].disk.failing = failing;
     }
 

@@ -97,7 +97,7 @@ impl World {
         match heard {
             Heard::Opened => {}
             Heard::Bytes(bytes) => {
-                self.trace.note(self.now, "program", program.host.0, &id, &bytes);
+                self.trace.note(self.now, "program", program.host.0, &bytes);
                 if let Err(broken) = program.client.handle_bytes(&bytes) {
                     self.judge(Err(("local protocol broken", broken.to_string())));
                 }

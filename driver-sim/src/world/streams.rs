@@ -11,6 +11,7 @@ use super::{CONNECT_TIMEOUT, End, Event, FLUSH_TIMEOUT, LOCAL, Stream, Told, Wor
 use crate::{
     net::HostId,
     pipe::{Half, Heard, Segment},
+    watch::Seen,
 };
 
 impl World {
@@ -187,16 +188,28 @@ impl World {
         }
     }
 
+    fn show_conn(&mut self, id: HostId, conn: ConnId, what: &'static str, bytes: usize) {
+        if self.eyes.are_open() {
+            let conn = match conn {
+                ConnId::Accepted(n) => format!("accepted {n}"),
+                ConnId::Dialed(n) => format!("dialed {n}"),
+            };
+            self.show(id, &Seen::Conn { conn, what, bytes });
+        }
+    }
+
     pub(super) fn heard(&mut self, id: HostId, conn: ConnId, heard: Heard) {
         match heard {
             Heard::Opened => {
                 let local = Some(SocketAddr::new(self.net.ip(id), 50_000));
-                self.trace.note(self.now, "opened", id.0, &conn, &[]);
+                self.trace.note(self.now, "opened", id.0, &[]);
+                self.show_conn(id, conn, "opened", 0);
                 let input = Input::Opened { conn, listener: None, peer: None, local };
                 self.feed(id, |role, now| role.handle_input(now, input));
             }
             Heard::Bytes(bytes) => {
-                self.trace.note(self.now, "bytes", id.0, &conn, &bytes);
+                self.trace.note(self.now, "bytes", id.0, &bytes);
+                self.show_conn(id, conn, "bytes", bytes.len());
                 // Byte streams are cut anywhere.
                 let cut =
                     if self.dice.chance(200_000) { self.dice.below(bytes.len() as u64) } else { 0 } as usize;
@@ -207,7 +220,8 @@ impl World {
                 }
             }
             Heard::Closed(reason) => {
-                self.trace.note(self.now, "closed", id.0, &(conn, &reason), &[]);
+                self.trace.note(self.now, "closed", id.0, &[]);
+                self.show_conn(id, conn, "closed", 0);
                 self.feed(id, |role, now| role.handle_input(now, Input::Closed { conn, reason }));
             }
         }

@@ -56,7 +56,7 @@ use self::{
     trust::TrustDesk,
     webhook::{Webhook, data},
 };
-use crate::role::{Closed, ConnId, Input, Level, Listener, Now, Output, Record, Role, Store};
+use crate::role::{Closed, ConnId, Input, Level, Listener, Now, Output, Record, Role, Store, Watcher};
 
 /// How long the beacon may take to tell our address before we register without.
 const DISCOVERY: Duration = Duration::from_secs(1);
@@ -541,6 +541,12 @@ impl<C: Crypto + Clone + Send + 'static, R: Rng> Role for Daemon<C, R> {
             self.deadline = self.node.poll_timeout();
         }
         output
+    }
+
+    fn observe(&mut self, watcher: &mut dyn Watcher) {
+        watcher.node(self.node.id());
+        self.node.streams().for_each(|stream| watcher.stream(&stream));
+        self.node.peers().for_each(|peer| watcher.peer(&peer));
     }
 
     fn poll_timeout(&self) -> Option<Instant> {

@@ -1,0 +1,60 @@
+//! The files a run can be written to, each of them or none.
+
+use std::{
+    fs::{self, File},
+    io::{self, BufWriter},
+    path::{Path, PathBuf},
+};
+
+use crate::{
+    capture::Capture,
+    journal::Journal,
+    keylog::KeyLog,
+    scenario::{Report, Scenario, Watch},
+};
+
+/// Where to write what a run looks like.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Outputs {
+    /// Everything that happens, as lines of JSON.
+    pub trace: Option<PathBuf>,
+    /// All datagrams, as pcapng.
+    pub pcap: Option<PathBuf>,
+    /// The keys of all sessions, to read the datagrams with.
+    pub keys: Option<PathBuf>,
+}
+
+impl Outputs {
+    /// Runs a scenario and writes the files.
+    ///
+    /// # Errors
+    /// A file that cannot be written, and why.
+    pub fn run(&self, scenario: &Scenario) -> io::Result<Report> {
+        let mut watch = Watch::default();
+        if let Some(path) = &self.trace {
+            watch.observers.push(Box::new(Journal::new(create(path)?)));
+        }
+        if let Some(path) = &self.pcap {
+            watch.observers.push(Box::new(Capture::new(create(path)?)));
+        }
+        let keys = self.keys.is_some().then(KeyLog::default);
+        watch.keys.clone_from(&keys);
+        let report = scenario.run(Some(watch));
+        if let (Some(path), Some(keys)) = (&self.keys, keys) {
+            write(path, &keys.to_string())?;
+        }
+        Ok(report)
+    }
+}
+
+fn create(path: &Path) -> io::Result<BufWriter<File>> {
+    File::create(path).map(BufWriter::new).map_err(|e| named(path, &e))
+}
+
+fn write(path: &Path, text: &str) -> io::Result<()> {
+    fs::write(path, text).map_err(|e| named(path, &e))
+}
+
+fn named(path: &Path, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("{}: {error}", path.display()))
+}

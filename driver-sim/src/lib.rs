@@ -18,6 +18,7 @@
 
 mod capture;
 mod check;
+mod chronicle;
 mod clock;
 mod crypto;
 mod dice;
@@ -31,6 +32,7 @@ mod link;
 mod nat;
 mod net;
 mod outputs;
+mod page;
 mod people;
 mod pipe;
 mod program;
@@ -45,6 +47,7 @@ mod world;
 
 pub use capture::Capture;
 pub use check::Breach;
+pub use chronicle::Chronicle;
 pub use crypto::NullCrypto;
 pub use dice::{Dice, MILLION};
 pub use disk::Disk;
@@ -57,6 +60,7 @@ pub use link::LinkConfig;
 pub use nat::{Dependence, NatConfig};
 pub use net::{HostId, RealmId};
 pub use outputs::Outputs;
+pub use page::page;
 pub use people::{BEACON_PORT, CryptoChoice, default_rendezvous};
 pub use program::{Io, ProgramId, Script, What};
 pub use scale::{Phase, Scale, Scaled, peak_memory, processor, processor_time};
@@ -67,3 +71,6 @@ pub use swarm::{Outcome, draw, shrink, swarm};
 pub use watch::{Loss, Moment, Observer, Sample, Seen};
 pub use workload::{Befriend, Push, Rename, Serve};
 pub use world::{Counters, World};
+
+/// The commit this was built from, or `unknown`.
+pub const COMMIT: &str = env!("PILOT_SIM_COMMIT");

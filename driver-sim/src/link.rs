@@ -101,12 +101,11 @@ impl Link {
             return Err(Loss::Random);
         }
         let mut left = now;
-        if c.rate > 0 {
-            let start = self.free_at.max(now);
+        if let Some(takes) = (data.len() as u64 * 1_000_000).checked_div(c.rate) {
             if self.queued(now) > c.queue {
                 return Err(Loss::QueueFull);
             }
-            left = start + Duration::from_micros(data.len() as u64 * 1_000_000 / c.rate);
+            left = self.free_at.max(now) + Duration::from_micros(takes);
             self.free_at = left;
         }
         if self.dice.chance(c.corrupt_ppm) && !data.is_empty() {

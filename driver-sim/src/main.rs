@@ -2,7 +2,7 @@
 
 use std::{
     fs, io,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::ExitCode,
     thread,
     time::{Duration, Instant},
@@ -67,6 +67,9 @@ enum Command {
         /// Write the keys of all sessions, to read the datagrams with
         #[arg(long, value_name = "FILE")]
         keys: Option<PathBuf>,
+        /// Write a report with drawings, as one HTML file
+        #[arg(long, value_name = "FILE")]
+        report: Option<PathBuf>,
         /// Print the ends of all logs even if all went well
         #[arg(long)]
         log: bool,
@@ -144,9 +147,11 @@ fn main() -> ExitCode {
             }
             ExitCode::FAILURE
         }
-        Command::Run { file, seed, trace, pcap, keys, log } => {
-            let outputs = Outputs { trace, pcap, keys };
-            let report = scenario(file, seed).and_then(|s| outputs.run(&s).map_err(|e| e.to_string()));
+        Command::Run { file, seed, trace, pcap, keys, report, log } => {
+            let outputs = Outputs { trace, pcap, keys, report };
+            let title = title(file.as_deref(), seed);
+            let report =
+                scenario(file, seed).and_then(|s| outputs.run(&title, &s).map_err(|e| e.to_string()));
             match report {
                 Ok(report) => {
                     println!("{}", summary(&report));
@@ -171,6 +176,14 @@ fn main() -> ExitCode {
             print!("{grid}");
             if grid.is_good() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
         }
+    }
+}
+
+fn title(file: Option<&Path>, seed: Option<u64>) -> String {
+    match (file.and_then(Path::file_name), seed) {
+        (_, Some(seed)) => format!("seed {seed}"),
+        (Some(name), None) => name.to_string_lossy().into_owned(),
+        (None, None) => "a scenario".into(),
     }
 }
 

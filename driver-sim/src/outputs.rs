@@ -8,9 +8,12 @@ use std::{
 
 use crate::{
     capture::Capture,
+    chronicle::Chronicle,
     journal::Journal,
     keylog::KeyLog,
+    page::page,
     scenario::{Report, Scenario, Watch},
+    watch::Observer,
 };
 
 /// Where to write what a run looks like.
@@ -22,14 +25,16 @@ pub struct Outputs {
     pub pcap: Option<PathBuf>,
     /// The keys of all sessions, to read the datagrams with.
     pub keys: Option<PathBuf>,
+    /// A report with drawings, as one HTML file.
+    pub report: Option<PathBuf>,
 }
 
 impl Outputs {
-    /// Runs a scenario and writes the files.
+    /// Runs a scenario and writes the files; `title` is what the report calls it.
     ///
     /// # Errors
     /// A file that cannot be written, and why.
-    pub fn run(&self, scenario: &Scenario) -> io::Result<Report> {
+    pub fn run(&self, title: &str, scenario: &Scenario) -> io::Result<Report> {
         let mut watch = Watch::default();
         if let Some(path) = &self.trace {
             watch.observers.push(Box::new(Journal::new(create(path)?)));
@@ -39,9 +44,14 @@ impl Outputs {
         }
         let keys = self.keys.is_some().then(KeyLog::default);
         watch.keys.clone_from(&keys);
+        let chronicle = self.report.is_some().then(Chronicle::default);
+        watch.observers.extend(chronicle.clone().map(|chronicle| Box::new(chronicle) as Box<dyn Observer>));
         let report = scenario.run(Some(watch));
         if let (Some(path), Some(keys)) = (&self.keys, keys) {
             write(path, &keys.to_string())?;
+        }
+        if let (Some(path), Some(chronicle)) = (&self.report, chronicle) {
+            write(path, &page(title, scenario, &report, &chronicle))?;
         }
         Ok(report)
     }

@@ -133,6 +133,13 @@ pub enum Verb {
     MendDisk,
 }
 
+impl Verb {
+    /// It lasts until [`Verb::Heal`].
+    pub const fn is_healed(self) -> bool {
+        matches!(self, Verb::Partition | Verb::PartitionOneway | Verb::Clog)
+    }
+}
+
 /// One deed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

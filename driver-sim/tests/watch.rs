@@ -18,8 +18,13 @@ fn a_watched_run_is_the_same_run_and_its_files_agree_with_its_counters() {
     let plain = scenario.run(None);
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| Some(folder.path().join(name));
-    let outputs = Outputs { trace: path("trace.jsonl"), pcap: path("out.pcapng"), keys: path("out.keys") };
-    let watched = outputs.run(&scenario).unwrap();
+    let outputs = Outputs {
+        trace: path("trace.jsonl"),
+        pcap: path("out.pcapng"),
+        keys: path("out.keys"),
+        report: path("out.html"),
+    };
+    let watched = outputs.run("<story>", &scenario).unwrap();
     assert_eq!((plain.breach, plain.hash, plain.counters), (None, watched.hash, watched.counters));
 
     let trace = fs::read_to_string(outputs.trace.unwrap()).unwrap();
@@ -53,5 +58,15 @@ fn a_watched_run_is_the_same_run_and_its_files_agree_with_its_counters() {
         let fields: Vec<&str> = line.split(' ').collect();
         assert_eq!(fields[..2], ["PILOT_KEY", "aes-256-gcm"]);
         assert!(fields[2..].len() == 3 && fields[2..].iter().all(|key| key.len() == 64));
+    }
+
+    let page = fs::read_to_string(outputs.report.unwrap()).unwrap();
+    for part in
+        ["&lt;story&gt;", "Every rule was kept", "the NAT of host 2 forgets", "congestion window", "queue"]
+    {
+        assert!(page.contains(part), "{part} is missing");
+    }
+    for foreign in ["<script", "http:", "https:", "<story>"] {
+        assert!(!page.contains(foreign), "{foreign} in a page that needs nothing else");
     }
 }

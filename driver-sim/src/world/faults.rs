@@ -34,6 +34,7 @@ impl World {
     pub fn restart(&mut self, id: HostId) {
         let host = &mut self.hosts[id.0];
         if host.role.is_none() {
+            self.show_fault(Verb::Restart, &[id]);
             self.bear(id);
         } else if host.stopping != Stopping::No {
             host.stopping = Stopping::ForRestart;

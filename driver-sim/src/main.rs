@@ -10,8 +10,8 @@ use std::{
 
 use clap::{Args, Parser, Subcommand, value_parser};
 use pilot_sim::{
-    Counters, CryptoChoice, Outputs, Report, Scale, Scenario, draw, nat_grid, peak_memory, processor, processor_time,
-    shrink, swarm,
+    Counters, CryptoChoice, Outputs, Report, Scale, Scenario, draw, nat_grid, peak_memory, processor,
+    processor_time, shrink, swarm,
 };
 
 #[derive(Debug, Parser)]

@@ -97,18 +97,6 @@ impl<'a> Fifo<'a> {
     }
 }
 
-impl FifoState {
-    /// How many slots wait.
-    pub fn len(&self) -> usize {
-        self.len
-    }
-
-    /// Nobody waits.
-    pub fn is_empty(&self) -> bool {
-        self.len == 0
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

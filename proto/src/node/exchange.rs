@@ -29,7 +29,7 @@ impl<C: Crypto, R: Rng> Ctx<'_, C, R> {
     // --- answers -------------------------------------------------------------------------------------------------
 
     pub(super) fn answer(&mut self, answer: Answer<'_>) {
-        let now = self.now;
+        let (now, encrypt) = (self.now, self.config.encrypt);
         match answer {
             Answer::Located { node, candidates, key, relay_only } => {
                 let Some(slot) = self.find_peer(node) else { return };
@@ -43,7 +43,7 @@ impl<C: Crypto, R: Rng> Ctx<'_, C, R> {
                     }
                     peer.path.on_located(now);
                 }
-                if !peer.tunnel.is_ready() {
+                if encrypt && !peer.tunnel.is_ready() {
                     peer.tunnel.want(now);
                 }
                 if !relay_only {
@@ -53,7 +53,7 @@ impl<C: Crypto, R: Rng> Ctx<'_, C, R> {
                     self.trust_key_learned(node, &key);
                     self.key_known(slot, Some(key));
                 }
-                if !self.config.encrypt {
+                if !encrypt {
                     self.unblock(slot);
                 }
                 self.after_peer(slot);
@@ -171,11 +171,10 @@ impl<C: Crypto, R: Rng> Ctx<'_, C, R> {
 
     /// The tunnel can carry frames: everything that waited for it goes on.
     pub(super) fn unblock(&mut self, slot: u32) {
-        let encrypt = self.config.encrypt;
-        let Some(peer) = self.peer(slot) else { return };
-        if encrypt && !peer.tunnel.is_ready() {
+        if !self.tunnel_ready(slot) {
             return;
         }
+        let Some(peer) = self.peer(slot) else { return };
         let mut next = core::mem::replace(&mut peer.blocked, NONE);
         while let Some(row) = self.stream(next) {
             row.blocked = false;
@@ -238,7 +237,7 @@ impl<C: Crypto, R: Rng> Ctx<'_, C, R> {
 
     /// Parks a stream until the tunnel to its peer is up, and sees to it that it comes up.
     pub(super) fn block(&mut self, stream: u32, peer: u32) {
-        let now = self.now;
+        let (now, encrypt) = (self.now, self.config.encrypt);
         let Some(row) = self.parts.streams.get_mut(stream as usize) else { return };
         let Some(slot) = self.parts.peers.get_mut(peer as usize) else { return };
         if !row.blocked {
@@ -247,7 +246,7 @@ impl<C: Crypto, R: Rng> Ctx<'_, C, R> {
         }
         if slot.path.is_lost() && slot.path.last_received().is_none() && !slot.relay_only {
             self.ask_location(peer);
-        } else if let Some(slot) = self.peer(peer) {
+        } else if let Some(slot) = self.peer(peer).filter(|_| encrypt) {
             slot.tunnel.want(now);
         }
         self.after_peer(peer);
@@ -499,10 +498,10 @@ impl<C: Crypto, R: Rng> Ctx<'_, C, R> {
         let Some(peer) = self.peer(slot) else { return };
         // The timer moves even when nothing can be sent, or it would only spin.
         let Some(address) = peer.path.poll_probe(now) else { return };
-        if relay_only || !peer.tunnel.is_ready() {
+        let node = peer.node;
+        if relay_only || !self.tunnel_ready(slot) {
             return;
         }
-        let node = peer.node;
         let ping = self.control(node, super::FIRST_EPHEMERAL, probe_seq(now));
         self.queue_packet(slot, &ping, PROBE_PAYLOAD, Some(Route::Direct(address)));
     }

@@ -173,6 +173,9 @@ impl<C: Crypto, R: Rng> Ctx<'_, C, R> {
             peer.answer_route = Some(route);
             peer.path.on_exchange(now, route);
             peer.path.on_authenticated(now, route, true, probe);
+            if peer.path.is_relayed() && peer.path.is_lost() && !peer.relay_only {
+                self.ask_location(slot);
+            }
         }
         self.packet(slot, route, &header, packet, payload);
         self.after_peer(slot);

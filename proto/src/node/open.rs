@@ -12,7 +12,7 @@ use crate::{
     rng::Rng,
     stream::{CloseReason, Events, Read, State, Stats, Stream},
     time::Instant,
-    wire::packet::{Flags, Header, MAX_PAYLOAD, Protocol},
+    wire::packet::{Flags, Header, Protocol},
 };
 
 /// Why a port cannot be listened on.
@@ -352,9 +352,6 @@ impl<C: Crypto, R: Rng> Ctx<'_, C, R> {
         }
         if to.node == self.core.id || to.is_broadcast() || to.node == 0 {
             return Err(SendError::BadAddress(to));
-        }
-        if data.len() > MAX_PAYLOAD {
-            return Err(SendError::TooLong { len: data.len(), max: MAX_PAYLOAD });
         }
         if data.len() > MAX_DATAGRAM {
             return Err(SendError::TooLong { len: data.len(), max: MAX_DATAGRAM });

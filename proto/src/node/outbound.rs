@@ -7,7 +7,7 @@
 use super::{
     Ctx,
     beacon::BeaconSend,
-    peer::{ExchangeOut, MAX_ROUTES},
+    peer::{Asked, ExchangeOut, MAX_ROUTES},
 };
 use crate::{
     Transmit,
@@ -307,16 +307,24 @@ impl<C: Crypto, R: Rng> Ctx<'_, C, R> {
 
     // --- wrapping ------------------------------------------------------------------------------------------------
 
-    fn tunnel_ready(&mut self, peer: u32) -> bool {
-        !self.config.encrypt || self.peer(peer).is_some_and(|peer| peer.tunnel.is_ready())
+    /// Whether frames can go: there are keys or, in plaintext, it is known where the peer is.
+    pub(super) fn tunnel_ready(&mut self, peer: u32) -> bool {
+        let encrypt = self.config.encrypt;
+        self.peer(peer).is_some_and(|peer| match encrypt {
+            true => peer.tunnel.is_ready(),
+            false => {
+                let located = matches!(peer.locate, Asked::Answered(_));
+                located || !peer.path.is_lost() || peer.path.is_relayed()
+            }
+        })
     }
 
     pub(super) fn want_tunnel(&mut self, slot: u32) {
-        let now = self.now;
+        let (now, encrypt) = (self.now, self.config.encrypt);
         let Some(peer) = self.peer(slot) else { return };
         if peer.path.is_lost() && !peer.relay_only {
             self.ask_location(slot);
-        } else {
+        } else if encrypt {
             peer.tunnel.want(now);
         }
         self.after_peer(slot);

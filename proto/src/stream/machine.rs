@@ -267,11 +267,6 @@ impl Stream {
         self.room_retry = None;
     }
 
-    /// How often the SYN, or the answer to it, was sent. A dialer that gets no answer may try another path.
-    pub fn handshake_tries(&self) -> u8 {
-        self.handshake_tries
-    }
-
     /// The smoothed round trip, once one was measured.
     pub fn round_trip(&self) -> Option<crate::time::Duration> {
         Some(self.sender.rtt.srtt()).filter(|took| !took.is_zero())

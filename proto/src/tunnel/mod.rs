@@ -367,24 +367,9 @@ impl<C: Crypto> Tunnel<C> {
         self.schedule.is_running()
     }
 
-    /// Whether the last exchange was given up unanswered.
-    pub const fn has_given_up(&self) -> bool {
-        self.schedule.has_given_up()
-    }
-
-    /// When a frame was last opened.
-    pub const fn last_received(&self) -> Option<Instant> {
-        self.last_received
-    }
-
     /// How long the last key exchange took, at most: from our first frame to the peer's answer or proof. Zero before.
     pub const fn round_trip_most(&self) -> Duration {
         self.round_trip_most
-    }
-
-    /// When our key was last sent.
-    pub const fn last_exchange(&self) -> Option<Instant> {
-        self.schedule.last_sent()
     }
 
     fn sealing(&self) -> Option<&Session<C::Aead>> {

@@ -159,10 +159,6 @@ impl Schedule {
         matches!(self.attempts, Attempts::Running { .. })
     }
 
-    pub(super) const fn has_given_up(&self) -> bool {
-        matches!(self.attempts, Attempts::GaveUp { .. })
-    }
-
     pub(super) const fn last_sent(&self) -> Option<Instant> {
         self.last_sent
     }

@@ -1,7 +1,8 @@
 //! What each step costs: parsing, sealing, a stream's segment, a whole node's datagram; and whether a node's cost
 //! depends on how many peers and streams it has.
 //!
-//! `cargo bench -p pilot-proto --bench cost`
+//! `cargo bench -p pilot-proto --bench cost`, or of it only what is named after `--`: wire, sealing, stream, peers,
+//! streams.
 //!
 //! Every figure is the tenth percentile of many short rounds, so that what else the machine does is left out.
 
@@ -31,11 +32,19 @@ use pilot_proto::{
 const BATCH: usize = 64;
 
 fn main() {
-    wire();
-    sealing();
-    streams();
-    crowd::peers();
-    crowd::streams();
+    let named: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
+    let parts: [(&str, fn()); 5] = [
+        ("wire", wire),
+        ("sealing", sealing),
+        ("stream", streams),
+        ("peers", crowd::peers),
+        ("streams", crowd::streams),
+    ];
+    for (name, part) in parts {
+        if named.is_empty() || named.iter().any(|wanted| wanted == name) {
+            part();
+        }
+    }
 }
 
 /// The tenth percentile of `rounds` durations, in nanoseconds for each of `batch` things. `round` measures itself, so

@@ -19,13 +19,18 @@ impl TimersState {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TimerSlot {
     deadline: Instant,
-    /// Place in the heap plus one; 0 if no deadline is set.
+    /// What the heap sorts it by: never later than the deadline.
+    sorted: Instant,
+    /// Place in the heap plus one; 0 if it is not there.
     place: u32,
+    /// There is a deadline.
+    set: bool,
 }
 
 impl TimerSlot {
     /// No deadline.
-    pub const UNSET: TimerSlot = TimerSlot { deadline: Instant::ORIGIN, place: 0 };
+    pub const UNSET: TimerSlot =
+        TimerSlot { deadline: Instant::ORIGIN, sorted: Instant::ORIGIN, place: 0, set: false };
 }
 
 /// The id is not below the number of timers.
@@ -45,8 +50,12 @@ impl core::fmt::Display for NoSuchTimer {
 
 impl core::error::Error for NoSuchTimer {}
 
-/// The heap joined with its lent slices, for one call. Setting and popping cost the logarithm of the number of set
-/// deadlines; equal deadlines are due in order of their ids, so the order never depends on history.
+/// The heap joined with its lent slices, for one call. Equal deadlines are due in order of their ids, so the order
+/// never depends on history.
+///
+/// Nearly every packet moves a deadline to a later time or removes it, and few deadlines are ever reached. So a later
+/// one, or none, is only written down: the heap goes by the old one until that has become the earliest of all. Such a
+/// call costs one write, the others the logarithm of the number of deadlines.
 #[derive(Debug)]
 pub struct Timers<'a> {
     state: &'a mut TimersState,
@@ -71,17 +80,17 @@ impl<'a> Timers<'a> {
         let timers = self.capacity();
         let slot = self.slots.get_mut(id as usize).filter(|_| (id as usize) < timers);
         let slot = slot.ok_or(NoSuchTimer { id, timers })?;
-        let place = (slot.place as usize).checked_sub(1);
-        match (place, deadline) {
-            (None, None) => {}
-            (Some(place), None) => self.remove(place),
-            (Some(place), Some(deadline)) => {
-                let earlier = deadline < slot.deadline;
-                slot.deadline = deadline;
-                if earlier { self.rise(place) } else { self.sink(place) }
+        slot.set = deadline.is_some();
+        let Some(deadline) = deadline else { return Ok(()) };
+        slot.deadline = deadline;
+        match (slot.place as usize).checked_sub(1) {
+            Some(_) if slot.sorted <= deadline => {}
+            Some(place) => {
+                slot.sorted = deadline;
+                self.rise(place);
             }
-            (None, Some(deadline)) => {
-                slot.deadline = deadline;
+            None => {
+                slot.sorted = deadline;
                 let last = self.state.len;
                 self.state.len += 1;
                 self.put(last, id);
@@ -93,32 +102,51 @@ impl<'a> Timers<'a> {
 
     /// The deadline of `id`, if one is set.
     pub fn get(&self, id: u32) -> Option<Instant> {
-        self.slots.get(id as usize).filter(|slot| slot.place != 0).map(|slot| slot.deadline)
+        self.slots.get(id as usize).filter(|slot| slot.set).map(|slot| slot.deadline)
     }
 
     /// The earliest deadline.
-    pub fn peek(&self) -> Option<Instant> {
-        self.id_at(0).and_then(|id| self.get(id))
+    pub fn peek(&mut self) -> Option<Instant> {
+        self.earliest().map(|(at, _)| at)
     }
 
     /// Removes the earliest deadline if it is not after `now` and returns its id.
     pub fn pop_due(&mut self, now: Instant) -> Option<u32> {
-        let id = self.id_at(0)?;
-        if self.get(id)? > now {
+        let (at, id) = self.earliest()?;
+        if at > now {
             return None;
         }
-        self.remove(0);
+        if let Some(slot) = self.slots.get_mut(id as usize) {
+            slot.set = false;
+        }
+        self.remove_first();
         Some(id)
+    }
+
+    /// The earliest deadline and its id, once the heap knows what has been written down of its first entries.
+    fn earliest(&mut self) -> Option<(Instant, u32)> {
+        loop {
+            let id = self.id_at(0)?;
+            let slot = self.slots.get_mut(id as usize)?;
+            if !slot.set {
+                self.remove_first();
+            } else if slot.deadline <= slot.sorted {
+                return Some((slot.deadline, id));
+            } else {
+                slot.sorted = slot.deadline;
+                self.sink(0);
+            }
+        }
     }
 
     fn id_at(&self, place: usize) -> Option<u32> {
         if place < self.state.len { self.heap.get(place).copied() } else { None }
     }
 
-    /// What the heap is ordered by: the deadline, then the id.
+    /// What the heap is ordered by: the time, then the id.
     fn rank(&self, place: usize) -> Option<(Instant, u32)> {
         let id = self.id_at(place)?;
-        Some((self.slots.get(id as usize)?.deadline, id))
+        Some((self.slots.get(id as usize)?.sorted, id))
     }
 
     fn put(&mut self, place: usize, id: u32) {
@@ -135,15 +163,14 @@ impl<'a> Timers<'a> {
         }
     }
 
-    fn remove(&mut self, place: usize) {
+    fn remove_first(&mut self) {
         let Some(last) = self.state.len.checked_sub(1) else { return };
-        self.swap(place, last);
+        self.swap(0, last);
         if let Some(slot) = self.id_at(last).and_then(|id| self.slots.get_mut(id as usize)) {
             slot.place = 0;
         }
         self.state.len = last;
-        self.rise(place);
-        self.sink(place);
+        self.sink(0);
     }
 
     fn rise(&mut self, mut place: usize) {

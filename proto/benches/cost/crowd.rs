@@ -175,26 +175,34 @@ impl Crowd {
         }
     }
 
-    /// Datagrams of 64 bytes from ten peers: taken in, and read.
+    /// Datagrams of 64 bytes from ten peers: taken in, and read. All are sealed beforehand, so that nobody but the
+    /// node in question is at work between two rounds, and lie where a driver receives: in memory just written.
     fn datagrams(&mut self, rounds: usize, all: bool) -> f64 {
-        let mut next = 0;
+        let to = Addr { network: 0, node: 1 };
+        let mut sealed = Vec::new();
+        for turn in 0..rounds * FEW {
+            let (round, i) = (turn / FEW, turn % FEW);
+            let peer = if all { (round + i * 7919) % self.peers.len() } else { i };
+            let agent = &mut self.peers[peer];
+            agent.node.send_datagram(self.now, to, PORT, &[0x5a; 64]).unwrap();
+            let [(_, data)] = drain(agent, self.now, &mut self.buffer).try_into().expect("one datagram");
+            sealed.push((agent.address, data));
+        }
+        let mut sealed = sealed.chunks(FEW);
+        let mut frames = vec![(self.hub.address, Vec::with_capacity(2048)); FEW];
         percentile(rounds, FEW, || {
             self.now = self.now + MS;
             let now = self.now;
-            let mut frames = Vec::new();
-            for i in 0..FEW {
-                let peer = if all { (next + i * 7919) % self.peers.len() } else { i };
-                let agent = &mut self.peers[peer];
-                agent.node.send_datagram(now, Addr { network: 0, node: 1 }, PORT, &[0x5a; 64]).unwrap();
-                frames.extend(drain(agent, now, &mut self.buffer).into_iter().map(|(_, data)| (peer, data)));
+            for ((from, frame), (address, data)) in frames.iter_mut().zip(sealed.next().unwrap()) {
+                *from = *address;
+                frame.clear();
+                frame.extend_from_slice(data);
             }
-            next += 1;
-            assert_eq!(frames.len(), FEW);
             let mut out = [0; 2048];
             let mut read = 0;
             let time = timed(|| {
-                for (peer, datagram) in &mut frames {
-                    self.hub.node.handle_datagram(now, self.peers[*peer].address, datagram);
+                for (from, frame) in &mut frames {
+                    self.hub.node.handle_datagram(now, *from, frame);
                     while self.hub.node.poll_event(now).is_some() {}
                     while self.hub.node.read_datagram(&mut out).is_some() {
                         read += 1;

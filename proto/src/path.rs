@@ -79,33 +79,34 @@ enum Via {
     Relay,
 }
 
-/// Path selection for one peer.
+/// Path selection for one peer. What every frame needs comes last (see [`PeerSlot`](crate::node::PeerSlot)).
 #[derive(Clone, Debug)]
+#[repr(C)]
 pub struct Path {
-    via: Via,
-    /// The direct address that last carried an authenticated frame, or the best guess.
-    direct: Option<SocketAddr>,
-    /// `direct` has carried an authenticated frame, or answered a probe.
-    proven: bool,
     candidates: Vec<SocketAddr, MAX_CANDIDATES>,
-    /// First frame that must be answered since the last authenticated frame from the peer, and how many.
-    unanswered: Option<(Instant, u32)>,
-    /// Silence has already been reported to the node for this `unanswered` period.
-    reported: bool,
-    last_received: Option<Instant>,
-    last_sent: Option<Instant>,
-    /// When the last frame that must be answered was sent.
-    last_owed: Option<Instant>,
-    probe_due: Option<Instant>,
     last_probe: Option<Instant>,
     probe_wait: Duration,
-    /// Probes sent since the relay took over: they go around all addresses until one answers.
-    probes_sent: u8,
-    probes_answered: u8,
+    /// When the last frame that must be answered was sent.
+    last_owed: Option<Instant>,
     /// Until when the peer may go on using the relay without moving us back.
     settling_until: Option<Instant>,
     /// When the relay took over: answers to probes sent before prove nothing.
     relayed_since: Instant,
+    via: Via,
+    /// `direct` has carried an authenticated frame, or answered a probe.
+    proven: bool,
+    /// Silence has already been reported to the node for this `unanswered` period.
+    reported: bool,
+    /// Probes sent since the relay took over: they go around all addresses until one answers.
+    probes_sent: u8,
+    probes_answered: u8,
+    /// The direct address that last carried an authenticated frame, or the best guess.
+    direct: Option<SocketAddr>,
+    /// First frame that must be answered since the last authenticated frame from the peer, and how many.
+    unanswered: Option<(Instant, u32)>,
+    last_received: Option<Instant>,
+    last_sent: Option<Instant>,
+    probe_due: Option<Instant>,
     /// The slowest recent round trip to the peer: up at once, down by an eighth of what is faster. Zero: not measured.
     round_trip: Duration,
 }
@@ -194,7 +195,7 @@ impl Path {
 
     /// The direct address in use or best known.
     pub fn direct(&self) -> Option<SocketAddr> {
-        self.direct.or(self.candidates.first().copied())
+        self.direct.or_else(|| self.candidates.first().copied())
     }
 
     /// When an authenticated frame last came from the peer.
@@ -242,11 +243,13 @@ impl Path {
                 // An address that is news is tried at once. One that is not is tried in its turn: behind some NATs a
                 // probe comes from another address than the last one, and two sides would chase each other for ever.
                 let news = !self.proven || !self.direct_addresses().any(|known| known == address);
-                self.candidates.retain(|a| *a != address);
-                if let Some(old) = self.direct.replace(address) {
-                    self.add_candidate(old);
+                if !self.proven || self.direct != Some(address) {
+                    self.candidates.retain(|a| *a != address);
+                    if let Some(old) = self.direct.replace(address) {
+                        self.add_candidate(old);
+                    }
+                    self.proven = true;
                 }
-                self.proven = true;
                 match self.via {
                     Via::Unknown => self.via = Via::Direct,
                     Via::Relay if !is_probe => self.probe_soon(now),

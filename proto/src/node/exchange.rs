@@ -450,9 +450,8 @@ impl<C: Crypto, R: Rng> Ctx<'_, C, R> {
     pub(super) fn after_peer(&mut self, slot: u32) {
         let now = self.now;
         let Some(peer) = self.peer(slot) else { return };
-        let sending = peer.exchange.is_some()
-            || peer.tunnel.exchange_is_due(now)
-            || peer.copy_due().is_some_and(|at| at <= now);
+        let sending =
+            peer.queued || peer.tunnel.exchange_is_due(now) || peer.copy_due().is_some_and(|at| at <= now);
         // What is due now leaves with the next transmit, which asks again; a timer for it would only spin.
         let deadline = Self::peer_deadline(peer, now).filter(|at| *at > now || !sending);
         let _ = self.timers().set(peer_timer(slot), deadline);

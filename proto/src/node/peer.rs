@@ -64,20 +64,37 @@ pub(crate) struct ExchangeOut {
 }
 
 /// One peer's slot in the table. Opaque; the owner only provides room for it.
+///
+/// What every frame needs lies in one piece in the middle: the end of `path`, what is said of it below, the beginning of
+/// `tunnel` and its first session. With many peers each line of a row comes from main memory, and lines that follow
+/// each other come together.
+#[repr(C)]
 pub struct PeerSlot<C: Crypto> {
-    /// Node id; 0 marks a free slot.
-    pub(crate) node: u32,
-    pub(crate) tunnel: Tunnel<C>,
-    pub(crate) path: Path,
     /// The Ed25519 key the registry vouched for; pinned.
     pub(crate) key: Option<[u8; 32]>,
     pub(crate) locate: Asked,
     pub(crate) key_asked: Asked,
-    pub(crate) relay_only: bool,
     pub(crate) parked: Option<ParkedExchange>,
     pub(crate) exchange: Option<ExchangeOut>,
     /// The exchange sent last, for a copy through the relay.
     pub(crate) last_exchange: Option<KeyAuthenticated>,
+    /// A stream request that waits for the verdict.
+    pub(crate) parked_syn: Option<Header>,
+    pub(crate) syn_bucket: Bucket,
+    pub(crate) streams: u32,
+    /// First stream that waits for keys; linked through the stream slots.
+    pub(crate) blocked: u32,
+    /// When we last opened a stream to the peer or asked it for trust: its answer is let in for a while.
+    pub(crate) contacted: Option<Instant>,
+    pub(crate) verdict: Verdict,
+    pub(crate) path: Path,
+    /// Node id; 0 marks a free slot.
+    pub(crate) node: u32,
+    /// A frame from the peer has opened: it is who it says, and not evicted for one that is not proved.
+    pub(crate) proved: bool,
+    /// In the queue of those that have something to send, as it is while an exchange is on its way.
+    pub(crate) queued: bool,
+    pub(crate) relay_only: bool,
     /// Exchanges sent since the peer last answered one.
     pub(crate) attempts: u8,
     /// When the last exchange should also go through the relay, should the tunnel not be up by then.
@@ -86,18 +103,7 @@ pub struct PeerSlot<C: Crypto> {
     pub(crate) punched: Option<(Instant, SocketAddr)>,
     /// The route of the last verified exchange or authenticated frame: an answer goes there too.
     pub(crate) answer_route: Option<Route>,
-    pub(crate) verdict: Verdict,
-    /// A stream request that waits for the verdict.
-    pub(crate) parked_syn: Option<Header>,
-    pub(crate) syn_bucket: Bucket,
-    /// When we last opened a stream to the peer or asked it for trust: its answer is let in for a while.
-    pub(crate) contacted: Option<Instant>,
-    /// A frame from the peer has opened: it is who it says, and not evicted for one that is not proved.
-    pub(crate) proved: bool,
-    pub(crate) streams: u32,
-    /// First stream that waits for keys; linked through the stream slots.
-    pub(crate) blocked: u32,
-    pub(crate) queued: bool,
+    pub(crate) tunnel: Tunnel<C>,
 }
 
 impl<C: Crypto> PeerSlot<C> {

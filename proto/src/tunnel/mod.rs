@@ -61,20 +61,16 @@ pub const SILENCE_PROVED: Duration = Duration::from_secs(10);
 /// See [`SILENCE_UNPROVED`].
 pub const SILENCE_MOST: Duration = Duration::from_secs(60);
 
-/// The keys of one peer.
+/// The keys of one peer. Those of idle times have one session, so that what a frame needs lies in one piece.
+#[repr(C)]
 pub struct Tunnel<C: Crypto> {
-    /// Oldest first.
-    sessions: Vec<Session<C::Aead>, MAX_SESSIONS>,
-    next_id: u32,
     /// Id of the session that seals.
     sealing: Option<u32>,
     /// Id of the session that seals when that one falls silent: its key arrived unasked.
     waiting: Option<u32>,
     /// Id of the newest session that opened a frame.
     proved: Option<u32>,
-    offers: Offers,
-    schedule: Schedule,
-    peer: Option<PeerKey>,
+    next_id: u32,
     last_received: Option<Instant>,
     /// When silence calls for a new key; `None` until the next frame is sealed.
     silence_due: Option<Instant>,
@@ -84,6 +80,13 @@ pub struct Tunnel<C: Crypto> {
     round_trip: Duration,
     /// The same counted from its first frame; zero if nothing was answered yet.
     round_trip_most: Duration,
+    schedule: Schedule,
+    /// When the oldest of our pairs is to be wiped.
+    prune_due: Option<Instant>,
+    /// Oldest first.
+    sessions: Vec<Session<C::Aead>, MAX_SESSIONS>,
+    offers: Offers,
+    peer: Option<PeerKey>,
 }
 
 /// The last key that arrived from the peer.
@@ -134,19 +137,20 @@ impl<C: Crypto> Tunnel<C> {
     /// A tunnel without keys. Its size is fixed.
     pub const fn new() -> Self {
         Tunnel {
-            sessions: Vec::new(),
-            next_id: 0,
             sealing: None,
             waiting: None,
             proved: None,
-            offers: Offers::new(),
-            schedule: Schedule::new(),
-            peer: None,
+            next_id: 0,
             last_received: None,
             silence_due: None,
             silences: 0,
             round_trip: Duration::ZERO,
             round_trip_most: Duration::ZERO,
+            schedule: Schedule::new(),
+            prune_due: None,
+            sessions: Vec::new(),
+            offers: Offers::new(),
+            peer: None,
         }
     }
 
@@ -183,6 +187,7 @@ impl<C: Crypto> Tunnel<C> {
         let due = self.schedule.due(now)?;
         if due == Due::Attempt || !self.offers.newest_is_young(now) {
             self.offers.add(now, crypto, rng);
+            self.prune_due = self.offers.next_prune();
             // The releases have one key for their whole life, so the new session can be had before the answer.
             if let Some(peer) = self.peer {
                 // The key was not weak with another pair of ours, so it is not with this one.
@@ -221,6 +226,7 @@ impl<C: Crypto> Tunnel<C> {
         let asked = self.offers.awaits_answer(now);
         if !asked && same.is_none() && !self.offers.newest_is_young(now) {
             self.offers.add(now, crypto, rng);
+            self.prune_due = self.offers.next_prune();
         }
         let Ok(newest) = self.pair(now, *x25519, authenticated, asked, crypto, rng) else {
             return KeyOutcome::Weak;
@@ -331,7 +337,10 @@ impl<C: Crypto> Tunnel<C> {
             self.silences = self.silences.saturating_add(1);
             self.renew(now);
         }
-        self.offers.prune(now);
+        if self.prune_due.is_some_and(|due| due <= now) {
+            self.offers.prune(now);
+            self.prune_due = self.offers.next_prune();
+        }
         let sealing = self.sealing;
         self.sessions
             .retain(|session| sealing == Some(session.id) || now.since(session.last_use()) < SESSION_KEPT);
@@ -343,7 +352,7 @@ impl<C: Crypto> Tunnel<C> {
     pub fn poll_timeout(&self) -> Option<Instant> {
         let aside = self.sessions.iter().filter(|session| self.sealing != Some(session.id));
         let wipe = aside.map(|session| session.last_use() + SESSION_KEPT).min();
-        let keys = earliest(wipe, self.offers.next_prune());
+        let keys = earliest(wipe, self.prune_due);
         earliest(earliest(self.schedule.poll_timeout(), self.silence_due), keys)
     }
 

@@ -20,6 +20,7 @@ const WORD_BITS: u64 = u64::BITS as u64;
 
 /// The counters of one prefix. Cost is the same for any counter, including 0 and `u64::MAX`.
 #[derive(Clone, Debug, Default)]
+#[repr(C)]
 pub struct Window {
     /// `None` until a frame has been opened.
     newest: Option<u64>,
@@ -70,24 +71,33 @@ fn place(counter: u64) -> (usize, u64) {
     ((counter / WORD_BITS % WORDS as u64) as usize, 1 << (counter % WORD_BITS))
 }
 
+/// A prefix and its counters.
+#[derive(Clone, Debug)]
+#[repr(C)]
+struct Live {
+    prefix: [u8; 4],
+    window: Window,
+}
+
 /// All prefixes of the peer under one key.
 #[derive(Clone, Debug, Default)]
+#[repr(C)]
 pub struct Replay {
     /// Least recently used first.
-    live: Vec<([u8; 4], Window), LIVE_PREFIXES>,
+    live: Vec<Live, LIVE_PREFIXES>,
     retired: Vec<[u8; 4], RETIRED_PREFIXES>,
 }
 
 impl Replay {
     /// Whether frames with this prefix have been opened.
     pub fn knows(&self, prefix: [u8; 4]) -> bool {
-        self.live.iter().any(|(known, _)| *known == prefix)
+        self.live.iter().any(|live| live.prefix == prefix)
     }
 
     /// Whether a frame with this nonce may be opened.
     pub fn check(&self, nonce: Nonce) -> Result<(), Refused> {
-        match self.live.iter().find(|(prefix, _)| *prefix == nonce.prefix) {
-            Some((_, window)) => window.check(nonce.counter),
+        match self.live.iter().find(|live| live.prefix == nonce.prefix) {
+            Some(live) => live.window.check(nonce.counter),
             None if self.retired.contains(&nonce.prefix) => Err(Refused::Retired),
             None if self.live.is_full() && self.retired.is_full() => Err(Refused::TooManyPrefixes),
             None => Ok(()),
@@ -98,19 +108,19 @@ impl Replay {
     /// than all before.
     pub fn mark(&mut self, nonce: Nonce) -> bool {
         let last = self.live.len().saturating_sub(1);
-        let Some(at) = self.live.iter().position(|(prefix, _)| *prefix == nonce.prefix) else {
+        let Some(at) = self.live.iter().position(|live| live.prefix == nonce.prefix) else {
             let mut window = Window::default();
             window.mark(nonce.counter);
             if self.live.is_full() {
-                let (oldest, _) = self.live.remove(0);
-                let kept = self.retired.push(oldest);
+                let oldest = self.live.remove(0);
+                let kept = self.retired.push(oldest.prefix);
                 debug_assert!(kept.is_ok(), "check refuses a new prefix when there is no room");
             }
-            let kept = self.live.push((nonce.prefix, window));
+            let kept = self.live.push(Live { prefix: nonce.prefix, window });
             debug_assert!(kept.is_ok());
             return true;
         };
-        let newer = self.live.get_mut(at).is_some_and(|(_, window)| window.mark(nonce.counter));
+        let newer = self.live.get_mut(at).is_some_and(|live| live.window.mark(nonce.counter));
         if at != last
             && let Some(used) = self.live.get_mut(at..)
         {

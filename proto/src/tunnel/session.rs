@@ -25,30 +25,33 @@ pub const REKEY_PATIENCE: Duration = Duration::from_secs(5 * 60);
 const KEY_INFO: &[u8] = b"pilot-tunnel-v1";
 
 /// A key and its state. It is kept as long as either side may use it; its counter never restarts.
+///
+/// What every frame needs comes first and in one piece (see "Cost" in ARCHITECTURE.md).
+#[repr(C)]
 pub(super) struct Session<A> {
     /// Grows with each session of a tunnel.
     pub(super) id: u32,
-    aead: A,
-    /// Our public key.
-    pub(super) own: PublicKey,
-    /// The peer's public key.
-    pub(super) peer: PublicKey,
+    prefix: [u8; 4],
+    /// A frame has been opened: the peer has the key.
+    pub(super) confirmed: bool,
     /// The peer's key came signed.
     pub(super) authenticated: bool,
     /// We started the exchange.
     pub(super) initiated: bool,
     pub(super) born: Instant,
-    /// A frame has been opened: the peer has the key.
-    pub(super) confirmed: bool,
     /// When the last frame was opened.
     pub(super) opened: Option<Instant>,
     /// When the first frame that must be answered was sealed after the last one opened.
     pub(super) unanswered: Option<Instant>,
-    prefix: [u8; 4],
     /// The last counter used.
     counter: u64,
     bytes: u64,
+    aead: A,
     replay: Replay,
+    /// Our public key.
+    pub(super) own: PublicKey,
+    /// The peer's public key.
+    pub(super) peer: PublicKey,
 }
 
 impl<A: Aead> Session<A> {

@@ -110,7 +110,7 @@ impl Word {
         Word { slots: u32::MAX.checked_shr(highest.leading_zeros()).unwrap_or(0) }
     }
 
-    fn new(self, slot: u32, hash: u64) -> Option<u32> {
+    fn join(self, slot: u32, hash: u64) -> Option<u32> {
         let stored = slot.checked_add(1).filter(|stored| *stored <= self.slots)?;
         Some(stored | hash as u32 & !self.slots)
     }
@@ -182,7 +182,7 @@ impl<'a> Index<'a> {
         if self.state.len >= full.capacity {
             return Err(full);
         }
-        let stored = Word::of(self.words.len()).new(slot, hash).ok_or(full)?;
+        let stored = Word::of(self.words.len()).join(slot, hash).ok_or(full)?;
         let mut at = home(hash, self.words.len());
         for _ in 0..self.words.len() {
             if let Some(word) = self.words.get_mut(at).filter(|word| **word == 0) {

@@ -26,7 +26,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// What two releases do not do in time, whoever the other side is. 1.18.0 goes on answering over a dead path until it
 /// has been silent for eight seconds or more, and looks for the direct path again every fifteen; 1.7.2 never leaves the
 /// relay. Traffic flows over the relay meanwhile.
-const SLOW: (Flavour, Duration) = (Flavour::Newest, Duration::from_secs(25));
+const SLOW: (Flavour, Duration) = (Flavour::Newest, Duration::from_secs(20));
 const NEVER_BACK: Flavour = Flavour::April;
 /// Pings without an error after a change of path, that show it does not flap.
 const STEADY: u32 = 10;

@@ -79,6 +79,15 @@ enum Via {
     Relay,
 }
 
+/// What silence has led to: see [`Path::poll_suspicion`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Suspicion {
+    /// Traffic has moved from the direct path to the relay, under the key that worked. Ask there for a sign of life.
+    Moved,
+    /// Nothing is heard on any path: the keys are suspect too.
+    Silent,
+}
+
 /// Path selection for one peer. What every frame needs comes last (see [`PeerSlot`](crate::node::PeerSlot)).
 #[derive(Clone, Debug)]
 #[repr(C)]
@@ -104,6 +113,8 @@ pub struct Path {
     direct: Option<SocketAddr>,
     /// First frame that must be answered since the last authenticated frame from the peer, and how many.
     unanswered: Option<(Instant, u32)>,
+    /// Until when a sign of life must come through the relay that has just taken over on suspicion.
+    trial: Option<Instant>,
     last_received: Option<Instant>,
     last_sent: Option<Instant>,
     probe_due: Option<Instant>,
@@ -137,6 +148,7 @@ impl Path {
             probes_answered: 0,
             settling_until: None,
             relayed_since: Instant::ORIGIN,
+            trial: None,
             round_trip: Duration::ZERO,
         }
     }
@@ -235,6 +247,7 @@ impl Path {
         self.last_received = Some(now);
         self.unanswered = None;
         self.reported = false;
+        self.trial = None;
         if !newest {
             return false;
         }
@@ -303,17 +316,25 @@ impl Path {
         }
     }
 
-    /// The peer is silent although it owes an answer. Said once per silence; traffic moves to the relay if there is
-    /// one. The node then renews keys and looks the peer up again.
-    pub fn poll_suspicion(&mut self, now: Instant, relay_available: bool) -> bool {
-        if self.suspicion_due().is_none_or(|at| at > now) {
-            return false;
-        }
-        self.reported = true;
+    /// The peer is silent although it owes an answer. Each step is said once per silence: first traffic moves to the
+    /// relay, if there is one and it is not used yet; when nothing is heard there either, the keys are suspect. A path
+    /// dies more often than a key is lost, and a release that is given a new key drops the one that still works.
+    pub fn poll_suspicion(&mut self, now: Instant, relay_available: bool) -> Option<Suspicion> {
+        self.suspicion_due().filter(|at| *at <= now)?;
         if relay_available && self.via != Via::Relay {
             self.start_relaying(now);
+            self.trial = Some(now + self.patience() / 2);
+            return Some(Suspicion::Moved);
         }
-        true
+        self.trial = None;
+        self.reported = true;
+        Some(Suspicion::Silent)
+    }
+
+    /// Nothing was heard since the relay took over. Some releases answer over a dead path until it has been silent for
+    /// eight seconds, and then as soon as they are asked something.
+    pub fn is_mute(&self) -> bool {
+        self.via == Via::Relay && self.last_received.is_none_or(|at| at < self.relayed_since)
     }
 
     /// The direct address to probe now, if a probe is due.
@@ -350,6 +371,9 @@ impl Path {
     }
 
     fn suspicion_due(&self) -> Option<Instant> {
+        if self.trial.is_some() {
+            return self.trial;
+        }
         match self.unanswered {
             Some((since, count)) if count >= 2 && !self.reported => Some(since + self.patience()),
             _ => None,
@@ -419,10 +443,29 @@ mod tests {
         assert_eq!(path.poll_timeout(), None, "one lost frame is no evidence");
         path.on_sent(at(300), true);
         assert_eq!(path.poll_timeout(), Some(at(100) + SUSPECT_AFTER));
-        assert!(!path.poll_suspicion(at(700), true));
-        assert!(path.poll_suspicion(at(800), true));
+        assert_eq!(path.poll_suspicion(at(799), true), None);
+        assert_eq!(path.poll_suspicion(at(800), true), Some(Suspicion::Moved));
         assert_eq!(path.route(true), Some(Route::Relay));
-        assert!(!path.poll_suspicion(at(900), true), "said once");
+        assert_eq!(path.poll_suspicion(at(900), true), None, "said once");
+    }
+
+    /// Proves NAT-15.
+    #[test]
+    fn keys_are_suspect_only_when_the_relay_is_silent_too() {
+        for answered in [true, false] {
+            let mut path = direct_path();
+            path.on_sent(at(0), true);
+            path.on_sent(at(1), true);
+            assert_eq!(path.poll_suspicion(at(700), true), Some(Suspicion::Moved));
+            assert!(path.is_mute());
+            if answered {
+                path.on_authenticated(at(710), Route::Relay, true, true);
+                assert!(!path.is_mute());
+            }
+            let due = at(700) + SUSPECT_AFTER / 2;
+            assert_eq!(path.poll_suspicion(due, true), Some(Suspicion::Silent).filter(|_| !answered));
+            assert_eq!(path.poll_suspicion(due + SUSPECT_AFTER, true), None, "said once");
+        }
     }
 
     #[test]
@@ -430,7 +473,7 @@ mod tests {
         let mut path = direct_path();
         path.on_sent(at(0), true);
         path.on_sent(at(1), true);
-        assert!(path.poll_suspicion(at(1000), false));
+        assert_eq!(path.poll_suspicion(at(1000), false), Some(Suspicion::Silent));
         assert_eq!(path.route(false), Some(Route::Direct(address(1))));
     }
 
@@ -496,7 +539,7 @@ mod tests {
         }
         path.on_sent(at(1010), true);
         path.on_sent(at(1020), true);
-        assert!(path.poll_suspicion(at(1010) + SUSPECT_AFTER, true));
+        assert_eq!(path.poll_suspicion(at(1010) + SUSPECT_AFTER, true), Some(Suspicion::Moved));
         assert_eq!(path.route(true), Some(Route::Relay));
     }
 

@@ -9,7 +9,7 @@ use super::{
 use crate::{
     addr::{Addr, SockAddr},
     crypto::{Crypto, same_key},
-    path::{PROBE_PAYLOAD, Route},
+    path::{PROBE_PAYLOAD, Route, Suspicion},
     port,
     rng::Rng,
     slots::Free,
@@ -473,17 +473,18 @@ impl<C: Crypto, R: Rng> Ctx<'_, C, R> {
         let Some(peer) = self.peer(slot) else { return };
         peer.tunnel.handle_timeout(now);
         let node = peer.node;
-        let was_relayed = peer.path.is_relayed();
-        if peer.path.poll_suspicion(now, relay) {
-            // The peer is silent: it restarted, moved, or the path died. Fresh keys over every path and a fresh
-            // address mend each of these.
-            peer.tunnel.renew(now);
-            let moved = !was_relayed && peer.path.is_relayed();
+        if let Some(suspicion) = peer.path.poll_suspicion(now, relay) {
+            // The peer is silent: the path died, it moved, or it restarted. The relay, a fresh address and fresh keys
+            // over every path mend one each.
+            match suspicion {
+                Suspicion::Moved => {
+                    self.ping(slot, Route::Relay);
+                    self.notice(Event::PathChanged { node, relay: true });
+                }
+                Suspicion::Silent => peer.tunnel.renew(now),
+            }
             self.core.beacon.request_punch(now, node);
             self.ask_location(slot);
-            if moved {
-                self.notice(Event::PathChanged { node, relay: true });
-            }
         }
         self.probe_path(slot);
         self.keepalive(slot);
@@ -497,12 +498,22 @@ impl<C: Crypto, R: Rng> Ctx<'_, C, R> {
         let Some(peer) = self.peer(slot) else { return };
         // The timer moves even when nothing can be sent, or it would only spin.
         let Some(address) = peer.path.poll_probe(now) else { return };
-        let node = peer.node;
+        let mute = peer.path.is_mute();
         if relay_only || !self.tunnel_ready(slot) {
             return;
         }
-        let ping = self.control(node, super::FIRST_EPHEMERAL, probe_seq(now));
-        self.queue_packet(slot, &ping, PROBE_PAYLOAD, Some(Route::Direct(address)));
+        self.ping(slot, Route::Direct(address));
+        if mute && self.relay_available() {
+            // Two: one for each key, should the tunnel try two.
+            self.ping(slot, Route::Relay);
+            self.ping(slot, Route::Relay);
+        }
+    }
+
+    fn ping(&mut self, slot: u32, route: Route) {
+        let Some(node) = self.peer(slot).map(|peer| peer.node) else { return };
+        let ping = self.control(node, super::FIRST_EPHEMERAL, probe_seq(self.now));
+        self.queue_packet(slot, &ping, PROBE_PAYLOAD, Some(route));
     }
 
     fn keepalive(&mut self, slot: u32) {

@@ -6,6 +6,8 @@
 //!   and takes none away. Every session opens frames; one seals.
 //! - **Which one seals.** The one under which the peer last proved itself by a frame that opened, or the one its key
 //!   arrived for when we had asked for it. A key that arrives unasked waits until the one in use falls silent.
+//! - **In doubt, both.** While we exchange a key because the peer is silent, frames are sealed with the key in use and
+//!   the new one in turn: a release drops the old one as soon as it has the new one, and its answer may be lost.
 //! - **Every belief has a way back.** A frame that does not open, or frames that stay unanswered, start a new exchange
 //!   with a fresh key, with back-off; it ends when the peer answers, and is given up after five attempts.
 //!
@@ -47,6 +49,9 @@ pub const MAX_SESSIONS: usize = 4;
 pub const SESSION_KEPT: Duration = Duration::from_secs(60);
 /// The same key of the peer within this time is a copy (by relay, or PILK after PILA), not a repetition.
 pub const COPY_WITHIN: Duration = Duration::from_millis(250);
+/// Silence after which a new key that we exchange is tried beside the one in use although it is not answered, and how
+/// long the answer is waited for first.
+pub const TRY_NEW_AFTER: Duration = Duration::from_millis(500);
 /// Silence after which a key that seals gives way to one that arrives unasked or that the peer still uses.
 pub const GIVE_WAY_AFTER: Duration = Duration::from_secs(1);
 /// A peer that proved itself within this time has a key: its repeated key is not answered, and frames that do not
@@ -68,6 +73,11 @@ pub struct Tunnel<C: Crypto> {
     sealing: Option<u32>,
     /// Id of the session that seals when that one falls silent: its key arrived unasked.
     waiting: Option<u32>,
+    /// Id of the session that seals every other frame from an instant on: the peer is silent, and may have dropped the key
+    /// in use for this one.
+    trying: Option<(u32, Instant)>,
+    /// Whose turn it is.
+    tried: bool,
     /// Id of the newest session that opened a frame.
     proved: Option<u32>,
     next_id: u32,
@@ -139,6 +149,8 @@ impl<C: Crypto> Tunnel<C> {
         Tunnel {
             sealing: None,
             waiting: None,
+            trying: None,
+            tried: false,
             proved: None,
             next_id: 0,
             last_received: None,
@@ -191,7 +203,14 @@ impl<C: Crypto> Tunnel<C> {
             // The releases have one key for their whole life, so the new session can be had before the answer.
             if let Some(peer) = self.peer {
                 // The key was not weak with another pair of ours, so it is not with this one.
-                let _ = self.pair(now, peer.x25519, peer.authenticated, due == Due::Attempt, crypto, rng);
+                let newest =
+                    self.pair(now, peer.x25519, peer.authenticated, due == Due::Attempt, crypto, rng);
+                let silent = self.sealing().is_some_and(|session| session.silent_for(now, TRY_NEW_AFTER));
+                if due == Due::Attempt && silent {
+                    // A peer that answers has answered by then, and nothing is sealed with what it may not have yet.
+                    let from = now + TRY_NEW_AFTER.max(self.round_trip.saturating_mul(2));
+                    self.trying = newest.ok().flatten().map(|id| (id, from));
+                }
             }
         }
         self.schedule.sent(now, due);
@@ -289,7 +308,11 @@ impl<C: Crypto> Tunnel<C> {
         inner_len: usize,
     ) -> Result<usize, SealError> {
         self.relieve(now);
-        let Some(session) = find(&mut self.sessions, self.sealing) else {
+        let running = self.schedule.is_running();
+        let trying = self.trying.filter(|(_, from)| running && *from <= now).map(|(id, _)| id);
+        self.tried = !self.tried && trying.is_some();
+        let trying = trying.filter(|id| self.tried && self.sessions.iter().any(|session| session.id == *id));
+        let Some(session) = find(&mut self.sessions, trying.or(self.sealing)) else {
             self.schedule.want(now);
             return Err(SealError::NoKey);
         };
@@ -386,6 +409,7 @@ impl<C: Crypto> Tunnel<C> {
     }
 
     fn seal_with(&mut self, id: Option<u32>) {
+        self.trying = None;
         if id.is_some() && self.sealing != id {
             self.sealing = id;
             // The new key has a silence of its own.
@@ -468,6 +492,7 @@ impl<C: Crypto> Tunnel<C> {
     /// A frame was opened under session `id`. Whether it is the newest of the tunnel.
     fn opened(&mut self, now: Instant, id: u32, newest: bool, confirmed: bool, shares_prefix: bool) -> bool {
         self.last_received = Some(now);
+        self.trying = None;
         self.schedule.restore_credit();
         let age = |id: u32| self.sessions.iter().position(|session| session.id == id);
         let newer_than = |other: Option<u32>| other.and_then(age).is_none_or(|other| age(id) > Some(other));

@@ -54,6 +54,30 @@ fn sealing(tunnel: &mut Tunnel<RustCrypto>) -> &mut Session<crate::crypto::Aes25
     find(&mut tunnel.sessions, tunnel.sealing).unwrap()
 }
 
+/// A release takes a new key at once and drops the old one; here its answer is lost as well.
+/// Proves TUN-19.
+#[test]
+fn in_silence_the_old_and_the_new_key_seal_in_turn_until_the_peer_speaks() {
+    let mut rng = SeededRng::new(1);
+    let (mut a, mut b) = ready(&mut rng);
+    let old = send(LATER, &mut a, &mut b).unwrap();
+    let renewed = LATER + TRY_NEW_AFTER;
+    a.renew(renewed);
+    let offered = a.poll_exchange(renewed, &RustCrypto, &mut rng).unwrap();
+    b.handle_key(renewed, &offered, true, &RustCrypto, &mut rng);
+    assert_eq!(send(renewed, &mut a, &mut b), Ok(old), "the answer is waited for");
+    let tried = renewed + TRY_NEW_AFTER;
+    let mut keys = [[0; 4]; 4];
+    for prefix in &mut keys {
+        *prefix = send(tried, &mut a, &mut b).unwrap();
+    }
+    assert_eq!(keys.iter().filter(|prefix| **prefix == old).count(), 2, "{keys:?}");
+    assert!(keys.windows(2).all(|two| two[0] != two[1]), "{keys:?}");
+    send(tried, &mut b, &mut a).unwrap();
+    let key = send(tried, &mut a, &mut b).unwrap();
+    assert_eq!(send(tried, &mut a, &mut b), Ok(key), "one key is enough");
+}
+
 /// Proves TUN-8.
 #[test]
 fn hazard_02_d9_a_key_is_replaced_before_it_is_spent() {

@@ -9,6 +9,7 @@ use std::{
 };
 
 use pilot_proto::{Instant, time::Duration};
+use rustc_hash::FxHashMap;
 
 use crate::{
     dice::Dice,
@@ -48,13 +49,13 @@ enum Member {
 struct Realm {
     /// The NAT and the network on its outer side; the internet has none.
     gate: Option<(Nat, RealmId)>,
-    members: BTreeMap<IpAddr, Member>,
+    members: FxHashMap<IpAddr, Member>,
     hosts: u32,
 }
 
 impl Realm {
     fn new(gate: Option<(Nat, RealmId)>) -> Self {
-        Realm { gate, members: BTreeMap::new(), hosts: 0 }
+        Realm { gate, members: FxHashMap::default(), hosts: 0 }
     }
 }
 
@@ -74,7 +75,7 @@ pub(crate) struct Net {
     seed: u64,
     realms: Vec<Realm>,
     places: Vec<(RealmId, IpAddr)>,
-    links: BTreeMap<(HostId, HostId), Link>,
+    links: FxHashMap<(HostId, HostId), Link>,
     shapes: BTreeMap<(HostId, HostId), LinkConfig>,
     default: LinkConfig,
     cut: BTreeSet<(HostId, HostId)>,
@@ -87,7 +88,7 @@ impl Net {
             seed,
             realms: vec![Realm::new(None)],
             places: Vec::new(),
-            links: BTreeMap::new(),
+            links: FxHashMap::default(),
             shapes: BTreeMap::new(),
             default,
             cut: BTreeSet::new(),

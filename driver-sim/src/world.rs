@@ -1,16 +1,15 @@
 //! The world: hosts, programs and a network on one thread, moved by an event queue. It takes no protocol decision; it does
 //! what the drivers do, with time, chance and failure in its hands.
 
-use std::{
-    collections::BTreeMap,
-    net::{IpAddr, SocketAddr},
-};
+use std::net::{IpAddr, SocketAddr};
 
 use pilot_proto::{Instant, time::Duration, wire::beacon::Beacon};
 use pilot_roles::{
     ConnId, Input, Listener, Now, Output, Role,
     role::{Closed, Store},
 };
+
+use rustc_hash::FxHashMap;
 
 use crate::{
     check::{Breach, RegistryJudge, Verdict, WireJudge},
@@ -108,7 +107,7 @@ enum Told {
 }
 
 /// One end of a byte stream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 enum End {
     Host(HostId, ConnId),
     Program(ProgramId),
@@ -167,8 +166,8 @@ pub struct World {
     pub(crate) net: Net,
     hosts: Vec<Host>,
     programs: Vec<Program>,
-    streams: BTreeMap<u64, Stream>,
-    ends: BTreeMap<End, (u64, usize)>,
+    streams: FxHashMap<u64, Stream>,
+    ends: FxHashMap<End, (u64, usize)>,
     accepted: u64,
     /// Datagrams that wait behind a clog.
     held: Vec<(HostId, Passage, HostId, Vec<u8>)>,
@@ -198,8 +197,8 @@ impl World {
             net: Net::new(seed, link),
             hosts: Vec::new(),
             programs: Vec::new(),
-            streams: BTreeMap::new(),
-            ends: BTreeMap::new(),
+            streams: FxHashMap::default(),
+            ends: FxHashMap::default(),
             accepted: 0,
             held: Vec::new(),
             dice: Dice::named(seed, "world", &[]),
@@ -354,9 +353,9 @@ impl World {
             if self.breach.is_some() {
                 return false;
             }
-            match self.queue.next_at() {
-                Some(at) if at <= end => self.step(),
-                _ => {
+            match self.queue.pop(end) {
+                Some((at, event)) => self.step(at, event),
+                None => {
                     self.now = end;
                     return done(self);
                 }
@@ -369,8 +368,7 @@ impl World {
         self.run(time, |_| false);
     }
 
-    fn step(&mut self) {
-        let Some((at, event)) = self.queue.pop() else { return };
+    fn step(&mut self, at: Instant, event: Event) {
         self.now = at;
         self.counters.events += 1;
         match event {
@@ -691,9 +689,11 @@ impl World {
 
     fn streams_of(&self, id: HostId) -> Vec<(u64, usize)> {
         let own = |(end, at): (&End, &(u64, usize))| match end {
-            End::Host(host, _) if *host == id => Some(*at),
+            End::Host(host, conn) if *host == id => Some((*conn, *at)),
             _ => None,
         };
-        self.ends.iter().filter_map(own).collect()
+        let mut streams: Vec<_> = self.ends.iter().filter_map(own).collect();
+        streams.sort_unstable();
+        streams.into_iter().map(|(_, at)| at).collect()
     }
 }

@@ -74,7 +74,9 @@ impl World {
         for (from, passage, _, data) in std::mem::take(&mut self.held) {
             self.queue.push(self.now, Event::Datagram { from, passage, data });
         }
-        for (&stream, s) in &mut self.streams {
+        let mut streams: Vec<_> = self.streams.iter_mut().collect();
+        streams.sort_unstable_by_key(|(stream, _)| **stream);
+        for (&stream, s) in streams {
             for (side, half) in s.halves.iter_mut().enumerate() {
                 for _ in 0..std::mem::take(&mut half.stalled) {
                     self.queue.push(self.now, Event::Segment { stream, side });

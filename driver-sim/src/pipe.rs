@@ -37,9 +37,9 @@ pub(crate) struct Half {
     /// Given by the sender, not yet taken by its operating system.
     queue: VecDeque<Vec<u8>>,
     queued: usize,
-    flying: VecDeque<Segment>,
-    /// Arrived, not yet read.
-    inbox: VecDeque<Segment>,
+    /// Taken by the sender's operating system, not yet read by the receiver; the first of them have arrived.
+    way: VecDeque<Segment>,
+    arrived: usize,
     /// Bytes taken from the sender and not yet read by the receiver.
     held: usize,
     last_arrival: Instant,
@@ -97,13 +97,13 @@ impl Half {
             self.held += chunk.len();
             pumped.taken += chunk.len();
             pumped.segments.push(chunk.len());
-            self.flying.push_back(Segment::Data(chunk));
+            self.way.push_back(Segment::Data(chunk));
         }
         if self.closing && self.queue.is_empty() && !self.finished {
             self.finished = true;
             pumped.finished = true;
             pumped.segments.push(0);
-            self.flying.push_back(Segment::Fin);
+            self.way.push_back(Segment::Fin);
         }
         pumped
     }
@@ -115,7 +115,7 @@ impl Half {
             self.queued = 0;
             self.finished = true;
         }
-        self.flying.push_back(segment);
+        self.way.push_back(segment);
     }
 
     /// When a segment sent at `now` arrives: not before the ones ahead of it.
@@ -126,24 +126,24 @@ impl Half {
 
     /// The first segment in flight has arrived.
     pub(crate) fn arrive(&mut self) {
-        if let Some(segment) = self.flying.pop_front() {
-            self.inbox.push_back(segment);
-        }
+        self.arrived = self.way.len().min(self.arrived + 1);
     }
 
     #[cfg(test)]
     fn is_flying(&self) -> bool {
-        !self.flying.is_empty()
+        self.arrived < self.way.len()
     }
 
     /// The next thing the receiver hears, now. What a deaf one would hear is dropped.
     pub(crate) fn hear(&mut self) -> Option<Heard> {
         loop {
-            let data = matches!(self.inbox.front(), Some(Segment::Data(_) | Segment::Fin));
+            let left = self.arrived.checked_sub(1)?;
+            let data = matches!(self.way.front(), Some(Segment::Data(_) | Segment::Fin));
             if data && self.paused && !self.deaf {
                 return None;
             }
-            let segment = self.inbox.pop_front()?;
+            let segment = self.way.pop_front()?;
+            self.arrived = left;
             if let Segment::Data(bytes) = &segment {
                 self.held -= bytes.len();
             }
@@ -172,7 +172,7 @@ impl Half {
 
     /// Nothing will ever come of this half again.
     pub(crate) fn is_over(&self) -> bool {
-        self.finished && self.flying.is_empty() && self.inbox.is_empty()
+        self.finished && self.way.is_empty()
     }
 }
 

@@ -89,6 +89,7 @@ impl Scale {
         for talk in &mut talks {
             let host = world.add_daemon(rendezvous, RealmId::INTERNET, self.crypto, 0, |config| {
                 config.trust_auto_approve = true;
+                config.stream_memory = 1 << 20;
             });
             world.add_program(host, Some(Box::new(mem::take(talk))));
         }

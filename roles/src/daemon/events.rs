@@ -5,7 +5,7 @@ use alloc::{format, string::String, vec};
 use pilot_proto::{
     SockAddr,
     crypto::Crypto,
-    node::{Answer, Event, Question, StreamId, TrustErrand},
+    node::{Answer, Event, MAX_DATAGRAM, Question, StreamId, TrustErrand},
     rng::Rng,
     stream::{CloseReason, Unanswered},
 };
@@ -211,6 +211,8 @@ impl<C: Crypto + Clone + Send + 'static, R: Rng> Daemon<C, R> {
     }
 
     fn datagrams(&mut self, now: Now) {
+        // Most daemons never get one.
+        self.scratch.resize(MAX_DATAGRAM, 0);
         while let Some((from, port, len)) = self.node.read_datagram(&mut self.scratch) {
             let payload = self.scratch.get(..len).unwrap_or_default();
             self.ipc.datagram(from, port, payload);

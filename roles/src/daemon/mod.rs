@@ -194,7 +194,7 @@ impl<C: Crypto + Clone + Send + 'static, R: Rng> Daemon<C, R> {
             tickets: 0,
             stores: BTreeMap::new(),
             outputs: VecDeque::new(),
-            scratch: vec![0; 65_536],
+            scratch: Vec::new(),
             deadline: None,
             config,
         }

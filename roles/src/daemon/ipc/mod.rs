@@ -33,6 +33,8 @@ const MAX_CLIENTS: usize = 1024;
 const MAX_STREAMS: usize = 4096;
 /// Most bytes of stream data in one message.
 const RECV_ROOM: usize = 32 << 10;
+/// Room made for it at first.
+const RECV_FIRST: usize = 1 << 10;
 /// Bytes after which staged messages go to the driver.
 const BATCH: usize = 256 << 10;
 /// Written bytes of a stream's waiting data that are cut off once they outnumber the rest.
@@ -123,7 +125,7 @@ impl<Id: Copy + Ord> Server<Id> {
             outputs: VecDeque::new(),
             asks: VecDeque::new(),
             dropped_datagrams: 0,
-            scratch: vec![0; RECV_ROOM],
+            scratch: Vec::new(),
         }
     }
 
@@ -605,9 +607,13 @@ impl<Id: Copy + Ord> Server<Id> {
             // Several segments become one message: the client is behind if there are several.
             let mut filled = 0;
             let state = loop {
-                let Some(room) = self.scratch.get_mut(filled..).filter(|room| !room.is_empty()) else {
+                if filled == RECV_ROOM {
                     break Read::Bytes(0);
-                };
+                }
+                if filled == self.scratch.len() {
+                    self.scratch.resize((2 * filled).clamp(RECV_FIRST, RECV_ROOM), 0);
+                }
+                let room = self.scratch.get_mut(filled..).unwrap_or_default();
                 match net.read(stream.id, room) {
                     Read::Bytes(bytes) => filled += bytes,
                     other => break other,

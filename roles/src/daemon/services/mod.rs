@@ -7,7 +7,6 @@ pub(crate) mod event_stream;
 use alloc::{
     collections::{BTreeMap, VecDeque},
     string::String,
-    vec,
     vec::Vec,
 };
 
@@ -115,7 +114,7 @@ impl<Id: Copy + Ord> Services<Id> {
             busy: VecDeque::new(),
             acts: Vec::new(),
             done: VecDeque::new(),
-            scratch: vec![0; ROOM],
+            scratch: Vec::new(),
             cut_off: 0,
         }
     }
@@ -248,6 +247,7 @@ impl<Id: Copy + Ord> Services<Id> {
             if stream.ended || stream.closing || !ready || stream.out.len() >= MAX_ANSWERS {
                 return;
             }
+            self.scratch.resize(ROOM, 0);
             let bytes = match net.read(id, &mut self.scratch) {
                 Read::Bytes(bytes) => self.scratch.get(..bytes).unwrap_or_default(),
                 Read::Empty => return,

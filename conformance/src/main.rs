@@ -39,6 +39,7 @@ usage: pilot-conformance <interop|faults> [options]
   --work DIR       scratch directory (default: a new one, removed after a run without failures)
   --wheels DIR     where downloaded wheels are kept (default: target/conformance/wheels)
   --bin DIR        our programs (default: built with cargo, else beside this program)
+  --flag FLAG      one more flag for our daemons (-no-extensions, -suite=chacha); may be repeated
   --json           machine-readable report on stdout
 ";
 
@@ -50,6 +51,7 @@ struct Options {
     work: Option<PathBuf>,
     wheels: Option<PathBuf>,
     bin: Option<PathBuf>,
+    flags: Vec<String>,
     json: bool,
 }
 
@@ -58,7 +60,8 @@ fn parse(mut args: impl Iterator<Item = String>) -> Result<Options, String> {
     if command != "interop" && command != "faults" {
         return Err(format!("unknown command {command:?}: expected interop or faults"));
     }
-    let mut options = Options { command, only: None, work: None, wheels: None, bin: None, json: false };
+    let mut options =
+        Options { command, only: None, work: None, wheels: None, bin: None, flags: Vec::new(), json: false };
     while let Some(flag) = args.next() {
         let mut value = || args.next().ok_or(format!("{flag} needs a value"));
         match flag.as_str() {
@@ -66,6 +69,7 @@ fn parse(mut args: impl Iterator<Item = String>) -> Result<Options, String> {
             "--work" => options.work = Some(value()?.into()),
             "--wheels" => options.wheels = Some(value()?.into()),
             "--bin" => options.bin = Some(value()?.into()),
+            "--flag" => options.flags.push(value()?),
             "--json" => options.json = true,
             _ => return Err(format!("unknown option {flag:?}")),
         }
@@ -106,6 +110,9 @@ fn run(mut options: Options) -> Result<bool, String> {
         if let Some(only) = &options.only {
             args.extend(["--only".into(), only.clone()]);
         }
+        for flag in &options.flags {
+            args.extend(["--flag".into(), flag.clone()]);
+        }
         if options.json {
             args.push("--json".into());
         }
@@ -117,7 +124,7 @@ fn run(mut options: Options) -> Result<bool, String> {
         }
         return Ok(passed);
     }
-    let catalogue = Catalogue::from_environment()?;
+    let catalogue = Catalogue::from_environment(options.flags)?;
     let work = options.work.ok_or("--work is missing")?;
     let limit = Duration::from_secs(if options.command == "faults" { 480 } else { 360 });
     let session = Session::new(work, limit)?;
@@ -161,9 +168,10 @@ mod tests {
 
     #[test]
     fn options_follow_the_command() {
-        let options = parse(words("interop --only ours-1.7.2 --json")).expect("valid");
+        let options = parse(words("interop --only ours-1.7.2 --flag -suite=aes --json")).expect("valid");
         assert_eq!(options.command, "interop");
         assert_eq!(options.only.as_deref(), Some("ours-1.7.2"));
+        assert_eq!(options.flags, ["-suite=aes"]);
         assert!(options.json);
     }
 

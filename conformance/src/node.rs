@@ -153,7 +153,7 @@ impl<'w> Node<'w> {
             .arg("-identity")
             .arg(self.home.join(".pilot/identity.json"));
         match self.flavour {
-            Flavour::Ours => {}
+            Flavour::Ours => drop(command.args(&self.world.catalogue.flags)),
             // Released daemons learn of handshakes by polling once a heartbeat.
             Flavour::April => drop(command.args(["-keepalive", "2s"])),
             Flavour::Newest => drop(command.args([

@@ -34,6 +34,8 @@ pub(crate) struct Catalogue {
     ours: PathBuf,
     april: PathBuf,
     newest: PathBuf,
+    /// What our daemons are told besides.
+    pub(crate) flags: Vec<String>,
 }
 
 impl Catalogue {
@@ -59,7 +61,12 @@ impl Catalogue {
             bin.canonicalize().map_err(|e| format!("{}: {e}", bin.display()))
         };
         let ours = ours.canonicalize().map_err(|e| format!("{}: {e}", ours.display()))?;
-        Ok(Catalogue { ours, april: released(Flavour::April)?, newest: released(Flavour::Newest)? })
+        Ok(Catalogue {
+            ours,
+            april: released(Flavour::April)?,
+            newest: released(Flavour::Newest)?,
+            flags: Vec::new(),
+        })
     }
 
     fn directory(&self, flavour: Flavour) -> &Path {
@@ -88,7 +95,7 @@ impl Catalogue {
         Flavour::ALL.map(pair).to_vec()
     }
 
-    pub(crate) fn from_environment() -> Result<Catalogue, String> {
+    pub(crate) fn from_environment(flags: Vec<String>) -> Result<Catalogue, String> {
         let read = |flavour: Flavour| {
             let name = variable(flavour);
             std::env::var_os(&name).map(PathBuf::from).ok_or(format!("{name} is not set"))
@@ -97,6 +104,7 @@ impl Catalogue {
             ours: read(Flavour::Ours)?,
             april: read(Flavour::April)?,
             newest: read(Flavour::Newest)?,
+            flags,
         })
     }
 }

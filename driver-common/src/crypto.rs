@@ -9,15 +9,20 @@ use pilot_proto::crypto::{
     Aead, AeadKey, BadSignature, CannotSeal, Crypto, Ed25519Seed, Forged, PublicKey, RustCrypto,
     SharedSecret, Signature, Tag, WeakKey, X25519Secret,
 };
-use ring::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
+use ring::aead::{AES_256_GCM, Aad, CHACHA20_POLY1305, LessSafeKey, Nonce, UnboundKey};
 
 /// `ring` for packets, [`RustCrypto`] for the rest.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RingCrypto(RustCrypto);
 
-/// AES-256-GCM under one key; `None` is the key `ring` refused, which seals and opens nothing.
+/// AES-256-GCM under one key, or ChaCha20-Poly1305 for the time of a call; `None` is the key `ring` refused, which seals
+/// and opens nothing.
 #[derive(Debug)]
 pub struct RingAes256Gcm(Option<LessSafeKey>);
+
+fn chacha(key: &AeadKey) -> RingAes256Gcm {
+    RingAes256Gcm(UnboundKey::new(&CHACHA20_POLY1305, key.expose()).ok().map(LessSafeKey::new))
+}
 
 thread_local! {
     /// What `ring` may overwrite when it opens a forged frame.
@@ -89,6 +94,29 @@ impl Crypto for RingCrypto {
     fn sha256(&self, data: &[u8]) -> [u8; 32] {
         self.0.sha256(data)
     }
+
+    const CHACHA: bool = true;
+
+    fn chacha_seal_in_place(
+        &self,
+        key: &AeadKey,
+        nonce: &[u8; 12],
+        aad: &[u8],
+        buf: &mut [u8],
+    ) -> Result<Tag, CannotSeal> {
+        chacha(key).seal_in_place(nonce, aad, buf)
+    }
+
+    fn chacha_open_in_place(
+        &self,
+        key: &AeadKey,
+        nonce: &[u8; 12],
+        aad: &[u8],
+        buf: &mut [u8],
+        tag: &Tag,
+    ) -> Result<(), Forged> {
+        chacha(key).open_in_place(nonce, aad, buf, tag)
+    }
 }
 
 #[cfg(test)]
@@ -109,6 +137,22 @@ mod tests {
             ring.open_in_place(&[1; 12], b"aad", &mut b, &tag).unwrap();
             assert!(a == plain && b == plain);
         }
+    }
+
+    #[test]
+    fn both_providers_agree_on_chacha() {
+        let (key, ring) = (AeadKey::from_bytes([9; 32]), RingCrypto::default());
+        let plain: Vec<u8> = (0..1400).map(|i| i as u8).collect();
+        let (mut a, mut b) = (plain.clone(), plain.clone());
+        let tag = ring.chacha_seal_in_place(&key, &[1; 12], b"aad", &mut a).unwrap();
+        assert_eq!(RustCrypto.chacha_seal_in_place(&key, &[1; 12], b"aad", &mut b).unwrap(), tag);
+        assert!(a == b && a != plain);
+        assert_eq!(ring.chacha_open_in_place(&key, &[2; 12], b"aad", &mut a, &tag), Err(Forged));
+        assert_eq!(RustCrypto.chacha_open_in_place(&key, &[2; 12], b"aad", &mut a, &tag), Err(Forged));
+        assert!(a == b, "a forged frame is left as it was");
+        RustCrypto.chacha_open_in_place(&key, &[1; 12], b"aad", &mut a, &tag).unwrap();
+        ring.chacha_open_in_place(&key, &[1; 12], b"aad", &mut b, &tag).unwrap();
+        assert!(a == plain && b == plain);
     }
 
     #[test]

@@ -167,11 +167,11 @@ impl RegistryJudge {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use pilot_proto::wire::frame::{Nonce, emit_plain, sealed_head};
+    use pilot_proto::wire::frame::{Nonce, Suite, emit_plain, sealed_head};
     use pilot_roles::{frames::frame, role::Store};
 
     fn sealed(counter: u64) -> Vec<u8> {
-        let mut frame = sealed_head(7, Nonce { prefix: [1; 4], counter }).to_vec();
+        let mut frame = sealed_head(Suite::Aes256Gcm, 7, Nonce { prefix: [1; 4], counter }).to_vec();
         frame.extend([0; 32]);
         frame
     }

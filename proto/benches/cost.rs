@@ -151,7 +151,7 @@ fn sealing() {
             times[1].push(bare);
             let tunnel = timed(|| {
                 for frame in &mut frames {
-                    black_box(a.seal(now, 1, frame, len).unwrap());
+                    black_box(a.seal(now, 1, frame, len, &RustCrypto).unwrap());
                 }
             });
             times[2].push(tunnel);
@@ -167,7 +167,7 @@ fn sealing() {
             let whole = timed(|| {
                 for frame in &mut frames {
                     header().emit(&mut frame[body.clone()]).unwrap();
-                    black_box(a.seal(now, 1, frame, len).unwrap());
+                    black_box(a.seal(now, 1, frame, len, &RustCrypto).unwrap());
                 }
             });
             times[4].push(whole);
@@ -197,7 +197,7 @@ fn sealing() {
 }
 
 fn open_frame<'a>(tunnel: &mut Tunnel<RustCrypto>, now: Instant, sealed: Sealed<'a>) -> &'a [u8] {
-    tunnel.open(now, sealed).unwrap().packet
+    tunnel.open(now, sealed, &RustCrypto).unwrap().packet
 }
 
 /// One end of a stream with a pool of its own.

@@ -16,6 +16,7 @@
 pub mod addr;
 pub mod base64;
 pub mod crypto;
+pub mod extension;
 pub mod node;
 pub mod path;
 pub mod pool;

@@ -69,7 +69,9 @@ impl Ours {
 
     fn seal(&mut self, now: Instant, payload: &[u8], out: &mut Outbox) {
         let node = self.node;
-        let frame = seal_into_frame(payload, |frame| self.tunnel.seal(now, node, frame, payload.len()).ok());
+        let frame = seal_into_frame(payload, |frame| {
+            self.tunnel.seal(now, node, frame, payload.len(), &RustCrypto).ok()
+        });
         if let Some(Message::Sealed(frame)) = &frame {
             assert!(self.nonces.insert(frame[8..20].try_into().unwrap()), "a nonce came twice");
         }
@@ -96,7 +98,7 @@ impl Peer for Ours {
                 let Ok(Frame::Sealed(sealed)) = Frame::parse(&mut frame) else {
                     panic!("not a sealed frame")
                 };
-                if let Ok(opened) = self.tunnel.open(now, sealed) {
+                if let Ok(opened) = self.tunnel.open(now, sealed, &RustCrypto) {
                     let confirmed = opened.confirmed;
                     out.heard.extend(number(opened.packet));
                     if confirmed {
@@ -233,7 +235,11 @@ impl Peer for Reference {
         let node = self.node;
         out.sent.extend(seal_into_frame(&number.to_be_bytes(), |frame| {
             let (head, rest) = frame.split_first_chunk_mut::<SEALED_HEAD_LEN>().unwrap();
-            *head = pilot_proto::wire::frame::sealed_head(node, nonce);
+            *head = pilot_proto::wire::frame::sealed_head(
+                pilot_proto::wire::frame::Suite::Aes256Gcm,
+                node,
+                nonce,
+            );
             let (packet, tag) = rest.split_last_chunk_mut::<16>().unwrap();
             *tag = state.aead.seal_in_place(&nonce.to_bytes(), &node.to_be_bytes(), packet).unwrap();
             Some(frame.len())
@@ -707,7 +713,7 @@ fn a_frame_without_any_key_asks_for_one() {
     let now = Instant::from_millis(1000);
     let mut frame = [b"PILS".as_slice(), &[7; 40]].concat();
     let Ok(Frame::Sealed(sealed)) = Frame::parse(&mut frame) else { panic!("not a sealed frame") };
-    assert_eq!(ours.tunnel.open(now, sealed).err(), Some(OpenError::NoKey));
+    assert_eq!(ours.tunnel.open(now, sealed, &RustCrypto).err(), Some(OpenError::NoKey));
     assert!(ours.tunnel.poll_exchange(now, &RustCrypto, &mut ours.rng).is_some());
     assert!(ours.tunnel.poll_exchange(now, &RustCrypto, &mut ours.rng).is_none());
 }

@@ -79,7 +79,8 @@ fn sealed_frames_are_the_captured_ones() {
                 if text(vector, "counter") == (i + 1).to_string() {
                     let mut frame = vec![0xA5; inner.len() + SEALED_OVERHEAD + 3];
                     frame[SEALED_HEAD_LEN..][..inner.len()].copy_from_slice(&inner);
-                    let len = sender.seal(NOW, node(from, "node"), &mut frame, inner.len()).unwrap();
+                    let len =
+                        sender.seal(NOW, node(from, "node"), &mut frame, inner.len(), &RustCrypto).unwrap();
                     assert_eq!(frame[..len], expected, "{}", text(vector, "name"));
                 }
                 // A high counter would make the ones after it too old.
@@ -104,7 +105,9 @@ fn sealed_frames_are_the_captured_ones() {
 
 fn open(tunnel: &mut Tunnel<RustCrypto>, frame: &mut [u8]) -> Result<Vec<u8>, OpenError> {
     match Frame::parse(frame) {
-        Ok(Frame::Sealed(sealed)) => tunnel.open(NOW, sealed).map(|opened| opened.packet.to_vec()),
+        Ok(Frame::Sealed(sealed)) => {
+            tunnel.open(NOW, sealed, &RustCrypto).map(|opened| opened.packet.to_vec())
+        }
         other => panic!("not a sealed frame: {other:?}"),
     }
 }
@@ -208,7 +211,7 @@ fn sealed_frames_are_received_as_captured() {
         let outcome = match Frame::parse(&mut frame) {
             Err(FrameError::TooShort { needed: SEALED_OVERHEAD, .. }) => "too_short",
             Ok(Frame::Sealed(sealed)) if sealed.sender != node(a, "node") => "no_key",
-            Ok(Frame::Sealed(sealed)) => match receiver.open(NOW, sealed) {
+            Ok(Frame::Sealed(sealed)) => match receiver.open(NOW, sealed, &RustCrypto) {
                 Ok(opened) if Header::parse(opened.packet).is_err() => "inner_invalid",
                 Ok(_) => "delivered",
                 Err(OpenError::Replay(_)) => "replay",
@@ -295,9 +298,9 @@ proptest! {
         let mut sender = tunnel(array(a, "x25519_private"), [1; 4], array(b, "x25519_public"));
         let mut receiver = tunnel(array(b, "x25519_private"), [2; 4], array(a, "x25519_public"));
         let mut frame = vec![0xA5; packet.len() + SEALED_OVERHEAD];
-        prop_assert!(sender.seal(NOW, 1, &mut frame[..packet.len() + SEALED_OVERHEAD - 1], packet.len()).is_err());
+        prop_assert!(sender.seal(NOW, 1, &mut frame[..packet.len() + SEALED_OVERHEAD - 1], packet.len(), &RustCrypto).is_err());
         frame[SEALED_HEAD_LEN..][..packet.len()].copy_from_slice(&packet);
-        prop_assert_eq!(sender.seal(NOW, 1, &mut frame, packet.len()), Ok(frame.len()));
+        prop_assert_eq!(sender.seal(NOW, 1, &mut frame, packet.len(), &RustCrypto), Ok(frame.len()));
         // Any change of sender, nonce, ciphertext or tag is noticed, and does not spoil the true frame.
         let bit = 32 + flip % ((frame.len() - 4) * 8);
         let mut forged = frame.clone();

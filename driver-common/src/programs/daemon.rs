@@ -13,7 +13,8 @@ use std::{
     time::Duration,
 };
 
-use clap::{ArgAction, Parser};
+use clap::{ArgAction, Parser, ValueEnum};
+use pilot_proto::extension::Cipher;
 use pilot_roles::{
     Listener,
     daemon::{Daemon, DaemonConfig},
@@ -49,6 +50,13 @@ struct Options {
     #[arg(long, action = ArgAction::Set, num_args = 0..=1, require_equals = true, default_value = "true",
         default_missing_value = "true", value_parser = flags::boolean)]
     encrypt: bool,
+    /// Do nothing that the Go releases do not do
+    #[arg(long, action = ArgAction::Set, num_args = 0..=1, require_equals = true, default_value = "false",
+        default_missing_value = "true", value_parser = flags::boolean)]
+    no_extensions: bool,
+    /// Cipher of tunnels to peers that can do both; auto asks for chacha if this processor has no instructions for AES
+    #[arg(long, value_enum, default_value_t = Suite::Auto)]
+    suite: Suite,
     /// Reach the registry over TLS; needs -registry-fingerprint
     #[arg(long, action = ArgAction::Set, num_args = 0..=1, require_equals = true, default_value = "false",
         default_missing_value = "true", value_parser = flags::boolean)]
@@ -127,6 +135,24 @@ struct Options {
     common: Common,
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Suite {
+    Auto,
+    Aes,
+    Chacha,
+}
+
+impl Suite {
+    fn cipher(self, aes_instructions: bool) -> Cipher {
+        match self {
+            Suite::Aes => Cipher::Aes,
+            Suite::Chacha => Cipher::ChaCha,
+            Suite::Auto if aes_instructions => Cipher::Either,
+            Suite::Auto => Cipher::ChaCha,
+        }
+    }
+}
+
 impl Flags for Options {
     fn common(&self) -> &Common {
         &self.common
@@ -164,6 +190,8 @@ fn run(options: &Options, driver: impl Run) -> Result<u8, String> {
     config.hostname.clone_from(&options.hostname);
     config.public = options.public;
     config.encrypt = options.encrypt;
+    config.extensions.enabled = !options.no_extensions;
+    config.extensions.cipher = options.suite.cipher(host::has_aes());
     config.trust_auto_approve = options.trust_auto_approve;
     config.relay_only = options.relay_only;
     config.beacon = beacon(&options.beacon, bound)?;
@@ -271,4 +299,21 @@ fn networks(list: &str) -> Vec<u16> {
         }
     }
     networks
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_cipher_follows_the_flag_and_then_the_processor() {
+        for (suite, aes, cipher) in [
+            (Suite::Auto, true, Cipher::Either),
+            (Suite::Auto, false, Cipher::ChaCha),
+            (Suite::Aes, false, Cipher::Aes),
+            (Suite::Chacha, true, Cipher::ChaCha),
+        ] {
+            assert_eq!(suite.cipher(aes), cipher);
+        }
+    }
 }

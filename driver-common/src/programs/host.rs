@@ -1,4 +1,4 @@
-//! What this host is to a daemon: its addresses in local networks and its offset from UTC.
+//! What this host is to a daemon: its addresses in local networks, its offset from UTC, what its processor can do.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -24,4 +24,15 @@ fn is_lan(ip: &IpAddr) -> bool {
 /// Minutes that local time is ahead of UTC now.
 pub(crate) fn utc_offset() -> i32 {
     jiff::tz::TimeZone::system().to_offset(jiff::Timestamp::now()).seconds() / 60
+}
+
+/// Whether the processor has instructions for AES-GCM: without them it is slow, or leaks its key by its timing.
+pub(crate) fn has_aes() -> bool {
+    #[cfg(any(target_arch = "x86_64", target_arch = "x86"))]
+    return std::is_x86_feature_detected!("aes") && std::is_x86_feature_detected!("pclmulqdq");
+    #[cfg(target_arch = "aarch64")]
+    return std::arch::is_aarch64_feature_detected!("aes")
+        && std::arch::is_aarch64_feature_detected!("pmull");
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "x86", target_arch = "aarch64")))]
+    false
 }

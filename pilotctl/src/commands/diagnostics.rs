@@ -149,7 +149,11 @@ fn peers_text(data: &Value, query: &str) -> String {
         lines.push(row(
             &number(peer, "node_id").to_string(),
             text(peer, "endpoint"),
-            if flag(peer, "encrypted") { "yes (AES-256-GCM)" } else { "no" },
+            &match (flag(peer, "encrypted"), text(peer, "cipher")) {
+                (true, "") => "yes (AES-256-GCM)".into(),
+                (true, cipher) => format!("yes ({cipher})"),
+                (false, _) => String::from("no"),
+            },
             if flag(peer, "authenticated") { "yes (Ed25519)" } else { "no" },
         ));
     }

@@ -55,6 +55,32 @@ pub trait Crypto {
 
     /// SHA-256 of `data`.
     fn sha256(&self, data: &[u8]) -> [u8; 32];
+
+    /// Whether it has ChaCha20-Poly1305 (RFC 8439), which no release uses: the two functions below.
+    const CHACHA: bool = false;
+
+    /// Encrypts `buf` with ChaCha20-Poly1305 and returns its tag. A nonce must never come twice under a key.
+    fn chacha_seal_in_place(
+        &self,
+        _key: &AeadKey,
+        _nonce: &[u8; 12],
+        _aad: &[u8],
+        _buf: &mut [u8],
+    ) -> Result<Tag, CannotSeal> {
+        Err(CannotSeal)
+    }
+
+    /// Decrypts `buf` with ChaCha20-Poly1305 if `tag` proves it; if not, `buf` must be left as it was.
+    fn chacha_open_in_place(
+        &self,
+        _key: &AeadKey,
+        _nonce: &[u8; 12],
+        _aad: &[u8],
+        _buf: &mut [u8],
+        _tag: &Tag,
+    ) -> Result<(), Forged> {
+        Err(Forged)
+    }
 }
 
 /// AES-256-GCM under one key, in place.

@@ -67,6 +67,31 @@ impl Crypto for RustCrypto {
     fn sha256(&self, data: &[u8]) -> [u8; 32] {
         Sha256::digest(data).into()
     }
+
+    const CHACHA: bool = true;
+
+    fn chacha_seal_in_place(
+        &self,
+        key: &AeadKey,
+        nonce: &[u8; 12],
+        aad: &[u8],
+        buf: &mut [u8],
+    ) -> Result<Tag, CannotSeal> {
+        let cipher = chacha20poly1305::ChaCha20Poly1305::new(key.expose().into());
+        cipher.encrypt_inout_detached(nonce.into(), aad, buf.into()).map(Into::into).map_err(|_| CannotSeal)
+    }
+
+    fn chacha_open_in_place(
+        &self,
+        key: &AeadKey,
+        nonce: &[u8; 12],
+        aad: &[u8],
+        buf: &mut [u8],
+        tag: &Tag,
+    ) -> Result<(), Forged> {
+        let cipher = chacha20poly1305::ChaCha20Poly1305::new(key.expose().into());
+        cipher.decrypt_inout_detached(nonce.into(), aad, buf.into(), tag.into()).map_err(|_| Forged)
+    }
 }
 
 fn static_secret(secret: &X25519Secret) -> x25519_dalek::StaticSecret {

@@ -37,7 +37,7 @@ secret! {
     X25519Secret,
     /// What two X25519 keys have in common.
     SharedSecret,
-    /// A key of AES-256-GCM.
+    /// A key of AES-256-GCM or ChaCha20-Poly1305.
     AeadKey,
     /// The seed of an Ed25519 private key.
     Ed25519Seed,

@@ -2,7 +2,7 @@
 
 use core::net::SocketAddr;
 
-use crate::{stream, time::Duration};
+use crate::{extension::Extensions, stream, time::Duration};
 
 /// Settings of a node. [`Config::default`] is what the released daemons do unless told otherwise.
 #[derive(Clone, Debug)]
@@ -30,6 +30,8 @@ pub struct Config {
     pub local_mss: u16,
     /// How long a waiting packet may wait for keys before it is dropped as stale.
     pub packet_life: Duration,
+    /// What is done beyond the releases, with peers that can do it too.
+    pub extensions: Extensions,
 }
 
 impl Default for Config {
@@ -46,6 +48,7 @@ impl Default for Config {
             stream: stream::Config::default(),
             local_mss: 4096,
             packet_life: Duration::from_secs(5),
+            extensions: Extensions::default(),
         }
     }
 }

@@ -450,8 +450,10 @@ impl<C: Crypto, R: Rng> Ctx<'_, C, R> {
     pub(super) fn after_peer(&mut self, slot: u32) {
         let now = self.now;
         let Some(peer) = self.peer(slot) else { return };
-        let sending =
-            peer.queued || peer.tunnel.exchange_is_due(now) || peer.copy_due().is_some_and(|at| at <= now);
+        let sending = peer.queued
+            || peer.tunnel.exchange_is_due(now)
+            || peer.copy_due().is_some_and(|at| at <= now)
+            || peer.talk.is_due(now);
         // What is due now leaves with the next transmit, which asks again; a timer for it would only spin.
         let deadline = Self::peer_deadline(peer, now).filter(|at| *at > now || !sending);
         let _ = self.timers().set(peer_timer(slot), deadline);
@@ -464,6 +466,7 @@ impl<C: Crypto, R: Rng> Ctx<'_, C, R> {
         let alive = peer.path.last_received().is_some_and(|at| now.since(at) < KEEPALIVE_WHILE);
         let keepalive = peer.path.keepalive_due().filter(|_| alive && peer.tunnel.is_ready());
         let deadline = earliest(peer.tunnel.poll_timeout(), earliest(peer.path.poll_timeout(), keepalive));
+        let deadline = earliest(deadline, peer.talk.poll_timeout());
         earliest(deadline, peer.copy_due().filter(|at| *at > now))
     }
 
@@ -531,7 +534,7 @@ impl<C: Crypto, R: Rng> Ctx<'_, C, R> {
         }
     }
 
-    fn control(&self, node: u32, src_port: u16, seq: u32) -> Header {
+    pub(super) fn control(&self, node: u32, src_port: u16, seq: u32) -> Header {
         Header {
             flags: Flags::NONE,
             protocol: Protocol::Control,

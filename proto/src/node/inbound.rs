@@ -19,7 +19,7 @@ use crate::{
     tunnel::OpenError,
     wire::{
         beacon::{Beacon, WAKE_HANDSHAKE},
-        frame::{Datagram, Frame, FrameError, KeyAuthenticated, Sealed},
+        frame::{Datagram, Frame, FrameError, KeyAuthenticated, Sealed, Suite},
         packet::{Flags, Header, Protocol},
     },
 };
@@ -90,7 +90,12 @@ impl<C: Crypto, R: Rng> Ctx<'_, C, R> {
             return;
         }
         match frame {
-            Frame::Sealed(sealed) if self.config.encrypt => self.sealed(route, sealed, len),
+            Frame::Sealed(sealed)
+                if self.config.encrypt
+                    && (sealed.suite == Suite::Aes256Gcm || self.config.extensions.enabled) =>
+            {
+                self.sealed(route, sealed, len);
+            }
             Frame::KeyAuthenticated(key) if self.config.encrypt => self.key_exchange(route, &key),
             Frame::KeyAnonymous(key) if self.config.encrypt => self.anonymous_exchange(route, key.sender),
             Frame::Plain { packet } if !self.config.encrypt => self.plain(route, packet, len),
@@ -112,7 +117,7 @@ impl<C: Crypto, R: Rng> Ctx<'_, C, R> {
             return;
         };
         let Some(peer) = self.parts.peers.get_mut(slot as usize) else { return };
-        let opened = match peer.tunnel.open(now, sealed) {
+        let opened = match peer.tunnel.open(now, sealed, self.crypto) {
             Ok(opened) => opened,
             Err(OpenError::Replay(_)) => {
                 self.notice(Event::Replay { node: sender, counter });
@@ -127,7 +132,7 @@ impl<C: Crypto, R: Rng> Ctx<'_, C, R> {
                 return;
             }
         };
-        let (newest, confirmed) = (opened.newest, opened.confirmed);
+        let (newest, confirmed, session) = (opened.newest, opened.confirmed, opened.session);
         let packet = opened.packet;
         self.core.counters.packets_received += 1;
         self.core.counters.bytes_received += len as u64;
@@ -149,7 +154,10 @@ impl<C: Crypto, R: Rng> Ctx<'_, C, R> {
         // Hazards 01-H2, 02-D4: a tunnel speaks for its own node only, and to us only. Two keepalives of older
         // releases carry a zero address; they are alive signs and nothing else.
         if header.src.node == sender && (header.dst.node == self.core.id || (probe && header.dst.node == 0)) {
-            self.packet(slot, route, &header, packet, payload);
+            let body = packet.get(payload.clone()).unwrap_or_default();
+            if !self.extension_input(slot, session, &header, body) {
+                self.packet(slot, route, &header, packet, payload);
+            }
         }
         if confirmed {
             self.prove_key(slot);

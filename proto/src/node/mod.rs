@@ -6,7 +6,7 @@
 //! asks with [`Event::Ask`] and goes on with everything else.
 //!
 //! Who does what, by file: `inbound` takes datagrams apart, `outbound` puts them together, `exchange` agrees on
-//! keys and answers questions about peers, `admission` decides who may open a stream, `open` holds the
+//! keys and answers questions about peers, `extension` agrees with peers of our kind on more, `admission` decides who may open a stream, `open` holds the
 //! application's side of streams and datagrams, `handshake` carries trust messages on port 444, `beacon` talks to
 //! the beacon, `peer` and `streams` are the rows of the two tables, `memory` is where they live.
 
@@ -15,6 +15,7 @@ mod beacon;
 mod config;
 mod event;
 mod exchange;
+mod extension;
 mod handshake;
 mod inbound;
 mod listeners;
@@ -307,6 +308,8 @@ impl<M: Memory<C>, C: Crypto, R: Rng> Node<M, C, R> {
             authenticated: peer.tunnel.is_ready() && peer.tunnel.is_authenticated(),
             relay: peer.path.is_relayed(),
             last_received: peer.path.last_received(),
+            capabilities: peer.tunnel.agreement().peer().copied(),
+            chacha: peer.tunnel.agreement().seals_with_chacha(),
         })
     }
 }

@@ -35,10 +35,10 @@ const RELAY_COPY_AFTER: Duration = Duration::from_millis(300);
 
 /// How a frame to a peer is wrapped and where it goes.
 #[derive(Clone, Copy, Debug)]
-struct Wrap {
-    route: Route,
+pub(super) struct Wrap {
+    pub(super) route: Route,
     /// Bytes in front of the packet header.
-    front: usize,
+    pub(super) front: usize,
     /// Bytes behind the payload.
     back: usize,
 }
@@ -53,6 +53,9 @@ impl<C: Crypto, R: Rng> Ctx<'_, C, R> {
         }
         while let Some(slot) = self.pop_ready_peer() {
             if let Some(transmit) = self.transmit_exchange(slot, buffer) {
+                return Some(transmit);
+            }
+            if let Some(transmit) = self.transmit_extension(slot, buffer) {
                 return Some(transmit);
             }
         }
@@ -330,7 +333,7 @@ impl<C: Crypto, R: Rng> Ctx<'_, C, R> {
         self.after_peer(slot);
     }
 
-    fn wrap(&mut self, peer: u32, route: Option<Route>) -> Option<Wrap> {
+    pub(super) fn wrap(&mut self, peer: u32, route: Option<Route>) -> Option<Wrap> {
         let relay = self.relay_available();
         let only = self.config.relay_only;
         let peer = self.parts.peers.get(peer as usize)?;
@@ -345,15 +348,22 @@ impl<C: Crypto, R: Rng> Ctx<'_, C, R> {
     }
 
     /// Seals (or frames) the packet of `len` bytes that lies at `wrap.front`. Total length, relay header included.
-    fn seal(&mut self, peer: u32, wrap: &Wrap, space: &mut [u8], len: usize, owed: bool) -> Option<usize> {
+    pub(super) fn seal(
+        &mut self,
+        peer: u32,
+        wrap: &Wrap,
+        space: &mut [u8],
+        len: usize,
+        owed: bool,
+    ) -> Option<usize> {
         let relay = relay_len(wrap.route);
         let space = space.get_mut(relay..)?;
         let peer = self.parts.peers.get_mut(peer as usize)?;
         let sealed = if self.config.encrypt {
             let (now, own) = (self.now, self.core.id);
             let sealed = match owed {
-                true => peer.tunnel.seal(now, own, space, len),
-                false => peer.tunnel.seal_unanswered(now, own, space, len),
+                true => peer.tunnel.seal(now, own, space, len, self.crypto),
+                false => peer.tunnel.seal_unanswered(now, own, space, len, self.crypto),
             }
             .ok()?;
             self.core.counters.sealed += 1;
@@ -366,7 +376,7 @@ impl<C: Crypto, R: Rng> Ctx<'_, C, R> {
     }
 
     /// Adds the relay header where it belongs (streams have done so for each segment) and counts.
-    fn finish_frame(
+    pub(super) fn finish_frame(
         &mut self,
         node: u32,
         route: Route,

@@ -6,11 +6,12 @@ use heapless::Vec;
 
 use crate::{
     crypto::Crypto,
+    extension::Talk,
     node::admission::{Bucket, Verdict},
     path::{MAX_CANDIDATES, Path, Route},
     time::{Duration, Instant, earliest},
     tunnel::Tunnel,
-    wire::{frame::KeyAuthenticated, packet::Header},
+    wire::{extension::Capabilities, frame::KeyAuthenticated, packet::Header},
 };
 
 /// Streams from one peer that may be requested at once (1.18.0: 64); then [`SYN_RATE`] per second.
@@ -103,6 +104,8 @@ pub struct PeerSlot<C: Crypto> {
     pub(crate) punched: Option<(Instant, SocketAddr)>,
     /// The route of the last verified exchange or authenticated frame: an answer goes there too.
     pub(crate) answer_route: Option<Route>,
+    /// What is to be said about extensions.
+    pub(crate) talk: Talk,
     pub(crate) tunnel: Tunnel<C>,
 }
 
@@ -127,6 +130,7 @@ impl<C: Crypto> PeerSlot<C> {
             node: 0,
             tunnel: Tunnel::new(),
             path: Path::new(),
+            talk: Talk::new(),
             key: None,
             locate: Asked::Never,
             key_asked: Asked::Never,
@@ -182,4 +186,8 @@ pub struct PeerInfo {
     pub relay: bool,
     /// When a frame from it last opened.
     pub last_received: Option<Instant>,
+    /// What it stated that it can do, in the session in use; `None`: nothing, as a release.
+    pub capabilities: Option<Capabilities>,
+    /// Frames to it are sealed with ChaCha20-Poly1305 instead of AES-256-GCM.
+    pub chacha: bool,
 }

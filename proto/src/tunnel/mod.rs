@@ -36,6 +36,7 @@ pub use session::{
 use heapless::Vec;
 
 use crate::crypto::{Crypto, PublicKey, WeakKey, same_key};
+use crate::extension::Agreement;
 use crate::rng::Rng;
 use crate::time::{Duration, Instant, earliest};
 use crate::wire::frame::{Sealed, TAG_LEN};
@@ -66,21 +67,45 @@ pub const SILENCE_PROVED: Duration = Duration::from_secs(10);
 /// See [`SILENCE_UNPROVED`].
 pub const SILENCE_MOST: Duration = Duration::from_secs(60);
 
+/// Tells the sessions of one tunnel apart; none gets the number of another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SessionId(u32);
+
+impl SessionId {
+    #[cfg(test)]
+    pub(crate) const fn new(number: u32) -> Self {
+        SessionId(number)
+    }
+}
+
+/// What a session is between, and what was agreed in it.
+#[derive(Debug)]
+pub struct SessionInfo<'a> {
+    /// Our X25519 key.
+    pub own: &'a PublicKey,
+    /// The peer's.
+    pub peer: &'a PublicKey,
+    /// The peer's came signed.
+    pub authenticated: bool,
+    /// The extensions.
+    pub agreement: &'a mut Agreement,
+}
+
 /// The keys of one peer. Those of idle times have one session, so that what a frame needs lies in one piece.
 #[repr(C)]
 pub struct Tunnel<C: Crypto> {
     /// Id of the session that seals.
-    sealing: Option<u32>,
+    sealing: Option<SessionId>,
     /// Id of the session that seals when that one falls silent: its key arrived unasked.
-    waiting: Option<u32>,
+    waiting: Option<SessionId>,
     /// Id of the session that seals every other frame from an instant on: the peer is silent, and may have dropped the key
     /// in use for this one.
-    trying: Option<(u32, Instant)>,
+    trying: Option<(SessionId, Instant)>,
     /// Whose turn it is.
     tried: bool,
     /// Id of the newest session that opened a frame.
-    proved: Option<u32>,
-    next_id: u32,
+    proved: Option<SessionId>,
+    next_id: SessionId,
     last_received: Option<Instant>,
     /// When silence calls for a new key; `None` until the next frame is sealed.
     silence_due: Option<Instant>,
@@ -135,6 +160,8 @@ pub struct Opened<'a> {
     pub newest: bool,
     /// The first frame under its key. Seal a packet if nothing waits, so that the peer knows as well.
     pub confirmed: bool,
+    /// The session it was sealed in.
+    pub session: SessionId,
 }
 
 impl<C: Crypto> Default for Tunnel<C> {
@@ -152,7 +179,7 @@ impl<C: Crypto> Tunnel<C> {
             trying: None,
             tried: false,
             proved: None,
-            next_id: 0,
+            next_id: SessionId(0),
             last_received: None,
             silence_due: None,
             silences: 0,
@@ -287,8 +314,9 @@ impl<C: Crypto> Tunnel<C> {
         own_node: u32,
         frame: &mut [u8],
         inner_len: usize,
+        crypto: &C,
     ) -> Result<usize, SealError> {
-        let total = self.seal_unanswered(now, own_node, frame, inner_len)?;
+        let total = self.seal_unanswered(now, own_node, frame, inner_len, crypto)?;
         let Some(session) = find(&mut self.sessions, self.sealing) else { return Ok(total) };
         session.unanswered.get_or_insert(now);
         // A key that answers must not be suspected before its proof can have come back.
@@ -306,6 +334,7 @@ impl<C: Crypto> Tunnel<C> {
         own_node: u32,
         frame: &mut [u8],
         inner_len: usize,
+        crypto: &C,
     ) -> Result<usize, SealError> {
         self.relieve(now);
         let running = self.schedule.is_running();
@@ -319,11 +348,16 @@ impl<C: Crypto> Tunnel<C> {
         if session.is_worn(now) {
             self.schedule.want(now);
         }
-        session.seal(own_node, frame, inner_len)
+        session.seal(own_node, frame, inner_len, crypto)
     }
 
     /// Opens a frame of the peer in place. If it does not open, its bytes stay as they were.
-    pub fn open<'b>(&mut self, now: Instant, sealed: Sealed<'b>) -> Result<Opened<'b>, OpenError> {
+    pub fn open<'b>(
+        &mut self,
+        now: Instant,
+        sealed: Sealed<'b>,
+        crypto: &C,
+    ) -> Result<Opened<'b>, OpenError> {
         let mut sealed = sealed;
         let mut error = OpenError::NoKey;
         // Nearly always the first key tried: the one under which this prefix is known.
@@ -334,13 +368,13 @@ impl<C: Crypto> Tunnel<C> {
                     continue;
                 }
                 let confirmed = !session.confirmed;
-                match session.open(now, &mut sealed) {
+                match session.open(now, &mut sealed, crypto) {
                     Ok(newest) => {
                         let (id, shared) = (session.id, session.shares_prefix(sealed.nonce.prefix));
                         let newest = self.opened(now, id, newest, confirmed, shared);
                         let (packet, _) =
                             sealed.body.split_last_chunk_mut::<TAG_LEN>().ok_or(OpenError::Forged)?;
-                        return Ok(Opened { packet, newest, confirmed });
+                        return Ok(Opened { packet, newest, confirmed, session: id });
                     }
                     // A repetition is not a sign of a lost key.
                     Err(refused @ OpenError::Replay(_)) => error = refused,
@@ -404,11 +438,31 @@ impl<C: Crypto> Tunnel<C> {
         self.round_trip_most
     }
 
+    /// The session that seals.
+    pub const fn sealing_session(&self) -> Option<SessionId> {
+        self.sealing
+    }
+
+    /// A session, while it lasts.
+    pub fn session(&mut self, id: SessionId) -> Option<SessionInfo<'_>> {
+        find(&mut self.sessions, Some(id)).map(|session| SessionInfo {
+            own: &session.own,
+            peer: &session.peer,
+            authenticated: session.authenticated,
+            agreement: &mut session.agreement,
+        })
+    }
+
+    /// What was agreed in the session that seals.
+    pub fn agreement(&self) -> Agreement {
+        self.sealing().map_or(Agreement::NONE, |session| session.agreement)
+    }
+
     fn sealing(&self) -> Option<&Session<C::Aead>> {
         self.sessions.iter().find(|session| self.sealing == Some(session.id))
     }
 
-    fn seal_with(&mut self, id: Option<u32>) {
+    fn seal_with(&mut self, id: Option<SessionId>) {
         self.trying = None;
         if id.is_some() && self.sealing != id {
             self.sealing = id;
@@ -448,7 +502,7 @@ impl<C: Crypto> Tunnel<C> {
         initiated: bool,
         crypto: &C,
         rng: &mut impl Rng,
-    ) -> Result<Option<u32>, WeakKey> {
+    ) -> Result<Option<SessionId>, WeakKey> {
         let mut newest = None;
         for at in 0..offers::MAX_OFFERS {
             let Some(offer) = self.offers.young(now).nth(at) else { break };
@@ -463,7 +517,7 @@ impl<C: Crypto> Tunnel<C> {
             }
             let mut session =
                 Session::derive(self.next_id, now, &offer.secret, offer.public, peer, crypto, rng)?;
-            self.next_id = self.next_id.wrapping_add(1);
+            self.next_id = SessionId(self.next_id.0.wrapping_add(1));
             (session.authenticated, session.initiated) = (authenticated, initiated);
             newest = Some(session.id);
             self.insert(session);
@@ -490,12 +544,20 @@ impl<C: Crypto> Tunnel<C> {
     }
 
     /// A frame was opened under session `id`. Whether it is the newest of the tunnel.
-    fn opened(&mut self, now: Instant, id: u32, newest: bool, confirmed: bool, shares_prefix: bool) -> bool {
+    fn opened(
+        &mut self,
+        now: Instant,
+        id: SessionId,
+        newest: bool,
+        confirmed: bool,
+        shares_prefix: bool,
+    ) -> bool {
         self.last_received = Some(now);
         self.trying = None;
         self.schedule.restore_credit();
-        let age = |id: u32| self.sessions.iter().position(|session| session.id == id);
-        let newer_than = |other: Option<u32>| other.and_then(age).is_none_or(|other| age(id) > Some(other));
+        let age = |id: SessionId| self.sessions.iter().position(|session| session.id == id);
+        let newer_than =
+            |other: Option<SessionId>| other.and_then(age).is_none_or(|other| age(id) > Some(other));
         let newest = newest && (self.proved == Some(id) || newer_than(self.proved));
         let switch = newer_than(self.sealing)
             || self.sealing().is_some_and(|sealing| {
@@ -535,6 +597,6 @@ impl<C: Crypto> Tunnel<C> {
     }
 }
 
-fn find<A>(sessions: &mut [Session<A>], id: Option<u32>) -> Option<&mut Session<A>> {
+fn find<A>(sessions: &mut [Session<A>], id: Option<SessionId>) -> Option<&mut Session<A>> {
     sessions.iter_mut().find(|session| id == Some(session.id))
 }

@@ -1,11 +1,12 @@
 //! One key: what two X25519 keys give, our nonces under it, and the peer's.
 
 use super::replay::{Refused, Replay};
-use super::{OpenError, SealError};
-use crate::crypto::{Aead, Crypto, PublicKey, WeakKey, X25519Secret};
+use super::{OpenError, SealError, SessionId};
+use crate::crypto::{Aead, AeadKey, Crypto, PublicKey, WeakKey, X25519Secret};
+use crate::extension::Agreement;
 use crate::rng::Rng;
 use crate::time::{Duration, Instant};
-use crate::wire::frame::{Nonce, SEALED_HEAD_LEN, SEALED_OVERHEAD, Sealed, TAG_LEN, sealed_head};
+use crate::wire::frame::{Nonce, SEALED_HEAD_LEN, SEALED_OVERHEAD, Sealed, Suite, TAG_LEN, sealed_head};
 
 /// Packets sealed under one key after which a new one is sought. RFC 9001 B.1 allows 2^28 packets of up to 2 KiB;
 /// a key serves both directions, and the peer may count as we do.
@@ -23,6 +24,8 @@ pub const REKEY_PATIENCE: Duration = Duration::from_secs(5 * 60);
 
 /// What the key derivation is bound to.
 const KEY_INFO: &[u8] = b"pilot-tunnel-v1";
+/// The same for the key of ChaCha20-Poly1305.
+const CHACHA_INFO: &[u8] = b"pilot-tunnel-chacha20poly1305-v1";
 
 /// A key and its state. It is kept as long as either side may use it; its counter never restarts.
 ///
@@ -30,7 +33,7 @@ const KEY_INFO: &[u8] = b"pilot-tunnel-v1";
 #[repr(C)]
 pub(super) struct Session<A> {
     /// Grows with each session of a tunnel.
-    pub(super) id: u32,
+    pub(super) id: SessionId,
     prefix: [u8; 4],
     /// A frame has been opened: the peer has the key.
     pub(super) confirmed: bool,
@@ -38,6 +41,8 @@ pub(super) struct Session<A> {
     pub(super) authenticated: bool,
     /// We started the exchange.
     pub(super) initiated: bool,
+    /// What extensions both sides have agreed on.
+    pub(super) agreement: Agreement,
     pub(super) born: Instant,
     /// When the last frame was opened.
     pub(super) opened: Option<Instant>,
@@ -52,12 +57,14 @@ pub(super) struct Session<A> {
     pub(super) own: PublicKey,
     /// The peer's public key.
     pub(super) peer: PublicKey,
+    /// The key of the other cipher, if the provider has it.
+    chacha: Option<AeadKey>,
 }
 
 impl<A: Aead> Session<A> {
     /// Derives the key that `secret` (whose public key is `own`) and `peer` give.
     pub(super) fn derive<C: Crypto<Aead = A>>(
-        id: u32,
+        id: SessionId,
         now: Instant,
         secret: &X25519Secret,
         own: PublicKey,
@@ -71,6 +78,8 @@ impl<A: Aead> Session<A> {
         Ok(Session {
             id,
             aead: crypto.aead(&crypto.hkdf_sha256(&shared, KEY_INFO)),
+            chacha: C::CHACHA.then(|| crypto.hkdf_sha256(&shared, CHACHA_INFO)),
+            agreement: Agreement::NONE,
             own,
             peer,
             authenticated: false,
@@ -87,7 +96,13 @@ impl<A: Aead> Session<A> {
     }
 
     /// Seals the packet at `frame[20..20 + len]` for the node `own`: the length of the whole frame.
-    pub(super) fn seal(&mut self, own: u32, frame: &mut [u8], len: usize) -> Result<usize, SealError> {
+    pub(super) fn seal<C: Crypto<Aead = A>>(
+        &mut self,
+        own: u32,
+        frame: &mut [u8],
+        len: usize,
+        crypto: &C,
+    ) -> Result<usize, SealError> {
         let total = len.saturating_add(SEALED_OVERHEAD);
         let lent = frame.len();
         let frame = frame.get_mut(..total).ok_or(SealError::BufferTooSmall { needed: total, lent })?;
@@ -101,18 +116,37 @@ impl<A: Aead> Session<A> {
         self.counter += 1;
         self.bytes = self.bytes.saturating_add(len as u64);
         let nonce = Nonce { prefix: self.prefix, counter: self.counter };
-        *head = sealed_head(own, nonce);
-        *tag = self.aead.seal_in_place(&nonce.to_bytes(), &own.to_be_bytes(), packet)?;
+        let (nonce_bytes, aad) = (nonce.to_bytes(), own.to_be_bytes());
+        let (suite, sealed) = match self.chacha.as_ref().filter(|_| self.agreement.seals_with_chacha()) {
+            Some(key) => {
+                (Suite::ChaCha20Poly1305, crypto.chacha_seal_in_place(key, &nonce_bytes, &aad, packet))
+            }
+            None => (Suite::Aes256Gcm, self.aead.seal_in_place(&nonce_bytes, &aad, packet)),
+        };
+        *head = sealed_head(suite, own, nonce);
+        *tag = sealed?;
         Ok(total)
     }
 
     /// Opens a frame in place, if it is for this key and new. Whether it is newer than all before under this key.
     /// The bytes stay as they were if not.
-    pub(super) fn open(&mut self, now: Instant, sealed: &mut Sealed<'_>) -> Result<bool, OpenError> {
+    pub(super) fn open<C: Crypto<Aead = A>>(
+        &mut self,
+        now: Instant,
+        sealed: &mut Sealed<'_>,
+        crypto: &C,
+    ) -> Result<bool, OpenError> {
         self.replay.check(sealed.nonce)?;
         let aad = sealed.aad();
         let (packet, tag) = sealed.body.split_last_chunk_mut::<TAG_LEN>().ok_or(OpenError::Forged)?;
-        self.aead.open_in_place(&sealed.nonce.to_bytes(), &aad, packet, tag)?;
+        let nonce = sealed.nonce.to_bytes();
+        match (sealed.suite, &self.chacha) {
+            (Suite::Aes256Gcm, _) => self.aead.open_in_place(&nonce, &aad, packet, tag)?,
+            (Suite::ChaCha20Poly1305, Some(key)) => {
+                crypto.chacha_open_in_place(key, &nonce, &aad, packet, tag)?;
+            }
+            (Suite::ChaCha20Poly1305, None) => return Err(OpenError::Forged),
+        }
         self.confirmed = true;
         self.opened = Some(now);
         self.unanswered = None;

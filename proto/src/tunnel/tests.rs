@@ -43,10 +43,10 @@ fn send(
 ) -> Result<[u8; 4], SealError> {
     let mut frame = [0; 40];
     frame[20..24].copy_from_slice(b"data");
-    let len = from.seal(now, 1, &mut frame, 4)?;
+    let len = from.seal(now, 1, &mut frame, 4, &RustCrypto)?;
     let prefix = frame[8..12].try_into().unwrap();
     let Ok(Frame::Sealed(sealed)) = Frame::parse(&mut frame[..len]) else { panic!("not a sealed frame") };
-    assert_eq!(to.open(now, sealed).unwrap().packet, b"data");
+    assert_eq!(to.open(now, sealed, &RustCrypto).unwrap().packet, b"data");
     Ok(prefix)
 }
 
@@ -129,7 +129,7 @@ fn hazard_02_d6_a_repeated_exchange_never_repeats_a_nonce() {
         now = now + Duration::from_millis(300);
         a.handle_key(now, &captured, true, &RustCrypto, &mut rng);
         let mut frame = [0; 40];
-        a.seal_unanswered(now, 1, &mut frame, 4).unwrap();
+        a.seal_unanswered(now, 1, &mut frame, 4, &RustCrypto).unwrap();
         let (prefix, counter): ([u8; 4], [u8; 8]) =
             (frame[8..12].try_into().unwrap(), frame[12..20].try_into().unwrap());
         let key = (sealing(&mut a).own, sealing(&mut a).peer);

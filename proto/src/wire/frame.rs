@@ -1,6 +1,6 @@
 //! Tunnel datagrams: what one UDP datagram on the tunnel socket is (`spec/tunnel.md`).
 //!
-//! A first byte below `0x10` is a beacon message, anything else must begin with one of five magics.
+//! A first byte below `0x10` is a beacon message, anything else must begin with one of six magics.
 
 use core::fmt;
 
@@ -27,6 +27,7 @@ pub const PUNCH: &[u8; MAGIC_LEN] = b"PILP";
 
 const PLAIN: &[u8; MAGIC_LEN] = b"PILT";
 const SEALED: &[u8; MAGIC_LEN] = b"PILS";
+const SEALED_CHACHA: &[u8; MAGIC_LEN] = b"PILC";
 const KEY_ANONYMOUS: &[u8; MAGIC_LEN] = b"PILK";
 const KEY_AUTHENTICATED: &[u8; MAGIC_LEN] = b"PILA";
 
@@ -77,7 +78,7 @@ pub enum Frame<'a> {
         /// The packet and whatever follows it.
         packet: &'a mut [u8],
     },
-    /// PILS: a packet under the key of the tunnel.
+    /// PILS or PILC: a packet under the key of the tunnel.
     Sealed(Sealed<'a>),
     /// PILK: a key exchange nobody vouches for.
     KeyAnonymous(KeyAnonymous),
@@ -87,9 +88,29 @@ pub enum Frame<'a> {
     Punch,
 }
 
+/// The cipher of a sealed frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Suite {
+    /// PILS, which every release speaks.
+    Aes256Gcm,
+    /// PILC, an extension (`spec/extensions.md`, EXT-8).
+    ChaCha20Poly1305,
+}
+
+impl Suite {
+    const fn magic(self) -> &'static [u8; MAGIC_LEN] {
+        match self {
+            Suite::Aes256Gcm => SEALED,
+            Suite::ChaCha20Poly1305 => SEALED_CHACHA,
+        }
+    }
+}
+
 /// A sealed packet, ready to be opened in place.
 #[derive(Debug)]
 pub struct Sealed<'a> {
+    /// What it is sealed with.
+    pub suite: Suite,
     /// Node id the sender claims; it is the associated data of the cipher.
     pub sender: u32,
     /// Four bytes of prefix, eight of counter.
@@ -151,7 +172,13 @@ impl<'a> Frame<'a> {
         let (magic, rest) = frame.split_first_chunk_mut::<MAGIC_LEN>().ok_or(too_short(MAGIC_LEN))?;
         match &*magic {
             PLAIN => Ok(Frame::Plain { packet: rest }),
-            SEALED => Sealed::parse(rest).map(Frame::Sealed).ok_or(too_short(SEALED_OVERHEAD)),
+            SEALED => {
+                Sealed::parse(Suite::Aes256Gcm, rest).map(Frame::Sealed).ok_or(too_short(SEALED_OVERHEAD))
+            }
+            SEALED_CHACHA => {
+                let sealed = Sealed::parse(Suite::ChaCha20Poly1305, rest);
+                sealed.map(Frame::Sealed).ok_or(too_short(SEALED_OVERHEAD))
+            }
             KEY_ANONYMOUS => {
                 KeyAnonymous::parse(rest).map(Frame::KeyAnonymous).ok_or(too_short(KEY_ANONYMOUS_LEN))
             }
@@ -165,13 +192,13 @@ impl<'a> Frame<'a> {
 }
 
 impl<'a> Sealed<'a> {
-    fn parse(rest: &'a mut [u8]) -> Option<Self> {
+    fn parse(suite: Suite, rest: &'a mut [u8]) -> Option<Self> {
         let (head, body) = rest.split_first_chunk_mut::<{ SEALED_HEAD_LEN - MAGIC_LEN }>()?;
         let mut read = Reader::new(head);
         let sender = read.u32()?;
         let prefix = read.array()?;
         let counter = u64::from_be_bytes(read.array()?);
-        (body.len() >= TAG_LEN).then_some(Sealed { sender, nonce: Nonce { prefix, counter }, body })
+        (body.len() >= TAG_LEN).then_some(Sealed { suite, sender, nonce: Nonce { prefix, counter }, body })
     }
 
     /// The associated data: the sender's node id as it stands in the frame.
@@ -181,9 +208,9 @@ impl<'a> Sealed<'a> {
 }
 
 /// The bytes before the ciphertext of a sealed frame.
-pub fn sealed_head(sender: u32, nonce: Nonce) -> [u8; SEALED_HEAD_LEN] {
+pub fn sealed_head(suite: Suite, sender: u32, nonce: Nonce) -> [u8; SEALED_HEAD_LEN] {
     let mut head = [0; SEALED_HEAD_LEN];
-    let written = Writer::new(&mut head).put(SEALED).u32(sender).put(&nonce.to_bytes()).finish();
+    let written = Writer::new(&mut head).put(suite.magic()).u32(sender).put(&nonce.to_bytes()).finish();
     debug_assert_eq!(written, Ok(SEALED_HEAD_LEN));
     head
 }
@@ -254,7 +281,7 @@ pub enum FrameError {
         /// Bytes of the fixed part.
         needed: usize,
     },
-    /// None of the five magics.
+    /// None of the known magics.
     UnknownMagic {
         /// The first four bytes.
         found: [u8; MAGIC_LEN],

@@ -4,6 +4,7 @@
 
 pub mod beacon;
 mod bytes;
+pub mod extension;
 pub mod frame;
 pub mod packet;
 pub mod sack;

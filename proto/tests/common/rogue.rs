@@ -18,8 +18,8 @@ use super::{MS, Net};
 pub(crate) struct Rogue {
     pub(crate) id: u32,
     pub(crate) address: SocketAddr,
-    identity: Identity,
-    tunnel: Tunnel<RustCrypto>,
+    pub(crate) identity: Identity,
+    pub(crate) tunnel: Tunnel<RustCrypto>,
     rng: SeededRng,
     met: Option<usize>,
 }
@@ -75,7 +75,7 @@ impl Rogue {
         let packet = &mut frame[SEALED_HEAD_LEN..SEALED_HEAD_LEN + len];
         packet[HEADER_LEN..].copy_from_slice(payload);
         header.emit(packet).unwrap();
-        self.tunnel.seal(net.now, self.id, &mut frame, len).unwrap();
+        self.tunnel.seal(net.now, self.id, &mut frame, len, &RustCrypto).unwrap();
         net.hosts[victim].node.handle_datagram(net.now, self.address, &mut frame);
     }
 
@@ -96,9 +96,11 @@ impl Rogue {
                     self.tunnel.handle_key(net.now, &key.x25519, true, &RustCrypto, &mut self.rng);
                 }
                 Ok(Frame::Sealed(sealed)) => {
-                    let Ok(opened) = self.tunnel.open(net.now, sealed) else { continue };
+                    let Ok(opened) = self.tunnel.open(net.now, sealed, &RustCrypto) else { continue };
                     let (header, payload) = Header::parse(opened.packet).unwrap();
-                    let keepalive = header.protocol == Protocol::Control && header.flags.is_empty();
+                    let keepalive = header.protocol == Protocol::Control
+                        && header.flags.is_empty()
+                        && header.dst_port == 0;
                     if !keepalive {
                         packets.push((header, opened.packet[payload].to_vec()));
                     }

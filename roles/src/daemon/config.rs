@@ -3,7 +3,7 @@
 use alloc::{string::String, vec::Vec};
 use core::net::{IpAddr, SocketAddr};
 
-use pilot_proto::{crypto::Ed25519Seed, time::Duration};
+use pilot_proto::{crypto::Ed25519Seed, extension::Extensions, time::Duration};
 
 pub use super::services::Enabled;
 
@@ -22,6 +22,8 @@ pub struct DaemonConfig {
     pub public: bool,
     /// Encrypt tunnels.
     pub encrypt: bool,
+    /// What is done beyond the releases, with peers that can do it too.
+    pub extensions: Extensions,
     /// Accept every valid trust request.
     pub trust_auto_approve: bool,
     /// Never send directly and never tell anybody but the beacon where we are.
@@ -82,6 +84,7 @@ impl DaemonConfig {
             hostname: String::new(),
             public: false,
             encrypt: true,
+            extensions: Extensions::default(),
             trust_auto_approve: false,
             relay_only: false,
             beacon: None,

@@ -172,8 +172,14 @@ fn peer_entry(now: Now, peer: &PeerInfo) -> Value {
         "authenticated": peer.authenticated,
         "relay": peer.relay,
     });
-    if let (Value::Object(entry), Some(at)) = (&mut entry, peer.last_received) {
-        entry.insert("idle_secs".into(), now.instant.since(at).as_secs().into());
+    if let Value::Object(entry) = &mut entry {
+        if peer.encrypted {
+            let cipher = if peer.chacha { "ChaCha20-Poly1305" } else { "AES-256-GCM" };
+            entry.insert("cipher".into(), cipher.into());
+        }
+        if let Some(at) = peer.last_received {
+            entry.insert("idle_secs".into(), now.instant.since(at).as_secs().into());
+        }
     }
     entry
 }

@@ -154,6 +154,7 @@ impl<C: Crypto + Clone + Send + 'static, R: Rng> Daemon<C, R> {
             beacon: config.beacon,
             relay_only: config.relay_only,
             trust_auto_approve: config.trust_auto_approve,
+            extensions: config.extensions,
             syn_rate: config.syn_rate,
             max_streams_per_port: config.max_streams_per_port,
             max_streams: config.max_streams,

@@ -1,0 +1,155 @@
+//! Extensions in their place: recognising a peer of our kind, stating what we can do, and hearing what it can
+//! (`spec/extensions.md`). What is due when is decided in `crate::extension`.
+
+use super::Ctx;
+use crate::{
+    Transmit,
+    crypto::Crypto,
+    extension::Due,
+    port,
+    rng::Rng,
+    stream::config::RELEASE_WINDOW,
+    tunnel::SessionId,
+    wire::{
+        extension::{MAX_LEN, MAX_LIST, Message, Signed, Statement},
+        packet::{HEADER_LEN, Header, Protocol},
+    },
+};
+
+impl<C: Crypto, R: Rng> Ctx<'_, C, R> {
+    /// Looks at a packet that was opened under `session` for what concerns extensions. Whether it was a message of them.
+    pub(super) fn extension_input(
+        &mut self,
+        slot: u32,
+        session: SessionId,
+        header: &Header,
+        payload: &[u8],
+    ) -> bool {
+        if !self.config.extensions.enabled {
+            return false;
+        }
+        match header.protocol {
+            Protocol::Stream if header.window > RELEASE_WINDOW => self.recognise(slot, session),
+            Protocol::Control if header.src_port == port::CONTROL && header.dst_port == port::CONTROL => {
+                if header.flags.is_empty()
+                    && let Ok(message) = Message::parse(payload)
+                {
+                    self.extension_message(slot, session, message);
+                }
+                return true;
+            }
+            _ => {}
+        }
+        false
+    }
+
+    /// The peer has shown in this session that it is one of ours.
+    fn recognise(&mut self, slot: u32, session: SessionId) {
+        let now = self.now;
+        let Some(peer) = self.peer(slot) else { return };
+        if peer.tunnel.sealing_session() == Some(session)
+            && peer.tunnel.session(session).is_some_and(|session| session.authenticated)
+        {
+            peer.talk.recognised(now, session);
+        }
+    }
+
+    fn extension_message(&mut self, slot: u32, session: SessionId, message: Message<'_>) {
+        match message {
+            Message::Statement { list, signature } => {
+                if self.believe(slot, session, list, &signature) {
+                    if let Some(peer) = self.peer(slot) {
+                        peer.talk.stated(session);
+                    }
+                    self.recognise(slot, session);
+                }
+            }
+            Message::Received => {
+                if let Some(peer) = self.peer(slot) {
+                    peer.talk.heard(session);
+                }
+            }
+            Message::Probe { .. } | Message::ProbeReceived { .. } | Message::Renewal => {}
+        }
+    }
+
+    /// Verifies a statement and keeps what it says. Whether the peer has a valid one in this session.
+    fn believe(&mut self, slot: u32, session: SessionId, list: &[u8], signature: &[u8; 64]) -> bool {
+        let (receiver, own) = (self.core.id, self.config.extensions.capabilities::<C>());
+        let Some(peer) = self.parts.peers.get_mut(slot as usize) else { return false };
+        let (sender, identity) = (peer.node, peer.key);
+        let Some(session) = peer.tunnel.session(session).filter(|session| session.authenticated) else {
+            return false;
+        };
+        if session.agreement.peer().is_some() {
+            return true;
+        }
+        let Some(identity) = identity.filter(|_| session.agreement.may_state()) else { return false };
+        let signed = Signed { sender_key: session.peer, receiver_key: session.own, sender, receiver, list };
+        let genuine = signed
+            .message()
+            .is_some_and(|message| self.crypto.ed25519_verify(&identity, &message, signature).is_ok());
+        let statement = Statement::parse(list).ok().filter(|_| genuine);
+        match statement {
+            Some(statement) => session.agreement.conclude(&own, statement.capabilities),
+            None => session.agreement.refuse(),
+        }
+        genuine && session.agreement.peer().is_some()
+    }
+
+    /// Sends the next extension message to a peer, if one is due.
+    pub(super) fn transmit_extension(&mut self, slot: u32, buffer: &mut [u8]) -> Option<Transmit> {
+        let now = self.now;
+        let peer = self.peer(slot).filter(|peer| peer.talk.is_due(now))?;
+        let sealing = peer.tunnel.sealing_session().filter(|_| peer.tunnel.is_ready());
+        let due = peer.talk.poll(now, sealing);
+        let transmit = due.and_then(|due| self.say(slot, sealing?, due, buffer));
+        self.after_peer(slot);
+        transmit
+    }
+
+    fn say(&mut self, slot: u32, session: SessionId, due: Due, buffer: &mut [u8]) -> Option<Transmit> {
+        let mut message = [0; MAX_LEN];
+        let len = match due {
+            Due::Statement => self.state(slot, session, &mut message)?,
+            Due::Received => Message::Received.emit(&mut message).ok()?,
+        };
+        self.send_extension(slot, message.get(..len)?, buffer)
+    }
+
+    /// Writes our statement for a session.
+    fn state(&mut self, slot: u32, session: SessionId, out: &mut [u8]) -> Option<usize> {
+        let sender = self.core.id;
+        let capabilities = self.config.extensions.capabilities::<C>();
+        let peer = self.parts.peers.get_mut(slot as usize)?;
+        let receiver = peer.node;
+        let session = peer.tunnel.session(session)?;
+        let mut list = [0; MAX_LIST];
+        let statement = Statement { capabilities, ..Statement::default() };
+        let len = statement.emit(&mut list).ok()?;
+        let list = list.get(..len)?;
+        let signed = Signed { sender_key: session.own, receiver_key: session.peer, sender, receiver, list };
+        let signature = self.identity.sign(self.crypto, &signed.message()?);
+        Message::Statement { list, signature }.emit(out).ok()
+    }
+
+    /// Seals an extension message and sends it on the peer's path.
+    fn send_extension(&mut self, slot: u32, message: &[u8], buffer: &mut [u8]) -> Option<Transmit> {
+        let now = self.now;
+        let node = self.peer(slot)?.node;
+        let wrap = self.wrap(slot, None)?;
+        let len = HEADER_LEN + message.len();
+        let packet = buffer.get_mut(wrap.front..wrap.front + len)?;
+        packet.get_mut(HEADER_LEN..)?.copy_from_slice(message);
+        self.extension_header(node).emit(packet).ok()?;
+        let total = self.seal(slot, &wrap, buffer, len, false)?;
+        if let Some(peer) = self.peer(slot) {
+            peer.path.on_sent(now, false);
+        }
+        self.finish_frame(node, wrap.route, total, 1, buffer)
+    }
+
+    fn extension_header(&self, node: u32) -> Header {
+        Header { src_port: port::CONTROL, dst_port: port::CONTROL, ..self.control(node, 0, 0) }
+    }
+}

@@ -229,7 +229,7 @@ fn scale(options: &ScaleOptions) -> ExitCode {
         let (events, datagrams) = (c.events, c.datagrams + c.delivered);
         let (per, of) = (events as f64 / cpu, datagrams as f64 / cpu);
         println!(
-            "{name:<9} {world:>8.1} {wall:>8.2} {cpu:>8.2} {events:>10} {datagrams:>10} {per:>9.0} {of:>11.0} {peak:>8}"
+            "{name:<9} {world:>8.2} {wall:>8.2} {cpu:>8.2} {events:>10} {datagrams:>10} {per:>9.0} {of:>11.0} {peak:>8}"
         );
     };
     let began = both();

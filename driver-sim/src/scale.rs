@@ -24,7 +24,7 @@ const PORT: u16 = 5000;
 /// Between two attempts.
 const RETRY: Duration = Duration::from_secs(1);
 /// How often the world is asked whether a phase is over.
-const LOOK: Duration = Duration::from_millis(500);
+const LOOK: Duration = Duration::from_millis(50);
 /// What a phase may take of the world's time.
 const LIMIT: Duration = Duration::from_secs(1200);
 /// Lines of what is missing that are kept.
@@ -54,7 +54,7 @@ pub struct Phase {
     pub name: &'static str,
     /// All of it was done within its limit.
     pub done: bool,
-    /// How long it took in the world, to the half second.
+    /// How long it took in the world, to a twentieth of a second.
     pub simulated: Duration,
     /// What happened in it.
     pub counters: Counters,

@@ -8,6 +8,7 @@ use core::{
 use pilot_proto::{
     crypto::RustCrypto,
     node::{Listener, Memory, Notice, PEER_LISTS, Parts, PeerSlot, STREAM_LISTS, StreamSlot},
+    parts_of,
     pool::Chunk,
     table::words_for,
     timers::TimerSlot,
@@ -86,26 +87,7 @@ impl Room {
 
 impl Memory<RustCrypto> for &mut Room {
     fn parts(&mut self) -> Parts<'_, RustCrypto> {
-        Parts {
-            peers: &mut self.peers,
-            peer_index: &mut self.peer_index,
-            peer_lists: &mut self.peer_lists,
-            streams: &mut self.streams,
-            stream_index: &mut self.stream_index,
-            stream_lists: &mut self.stream_lists,
-            timer_heap: &mut self.timer_heap,
-            timers: &mut self.timers,
-            chunks: &mut self.chunks,
-            bytes: &mut self.bytes,
-            packets: &mut self.packets,
-            datagrams: &mut self.datagrams,
-            listeners: &mut self.listeners,
-            notices: &mut self.notices,
-            trusted: &mut self.trusted,
-            pending: &mut self.pending,
-            intents: &mut self.intents,
-            seen: &mut self.seen,
-        }
+        parts_of!(self)
     }
 }
 

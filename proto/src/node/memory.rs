@@ -101,6 +101,34 @@ pub struct Parts<'a, C: Crypto> {
     pub seen: &'a mut [Seen],
 }
 
+/// [`Memory::parts`] for an owner that calls its fields as [`Parts`] does: `fn parts(&mut self) -> Parts<'_, C> {
+/// parts_of!(self) }`.
+#[macro_export]
+macro_rules! parts_of {
+    ($owner:expr) => {
+        $crate::node::Parts {
+            peers: &mut $owner.peers,
+            peer_index: &mut $owner.peer_index,
+            peer_lists: &mut $owner.peer_lists,
+            streams: &mut $owner.streams,
+            stream_index: &mut $owner.stream_index,
+            stream_lists: &mut $owner.stream_lists,
+            timer_heap: &mut $owner.timer_heap,
+            timers: &mut $owner.timers,
+            chunks: &mut $owner.chunks,
+            bytes: &mut $owner.bytes,
+            packets: &mut $owner.packets,
+            datagrams: &mut $owner.datagrams,
+            listeners: &mut $owner.listeners,
+            notices: &mut $owner.notices,
+            trusted: &mut $owner.trusted,
+            pending: &mut $owner.pending,
+            intents: &mut $owner.intents,
+            seen: &mut $owner.seen,
+        }
+    };
+}
+
 /// Words of `peer_lists` per peer: the free list and the queue of peers that have something to send.
 pub const PEER_LISTS: usize = 2;
 

@@ -18,6 +18,7 @@ use pilot_proto::{
         Answer, Config, Event, Listener, Memory, Node, Notice, PEER_LISTS, Parts, PeerSlot, Question,
         STREAM_LISTS, StreamId, StreamSlot,
     },
+    parts_of,
     pool::Chunk,
     rng::{Rng, SeededRng},
     stream::Read,
@@ -89,26 +90,7 @@ impl Owned {
 
 impl Memory<RustCrypto> for Owned {
     fn parts(&mut self) -> Parts<'_, RustCrypto> {
-        Parts {
-            peers: &mut self.peers,
-            peer_index: &mut self.peer_index,
-            peer_lists: &mut self.peer_lists,
-            streams: &mut self.streams,
-            stream_index: &mut self.stream_index,
-            stream_lists: &mut self.stream_lists,
-            timer_heap: &mut self.timer_heap,
-            timers: &mut self.timers,
-            chunks: &mut self.chunks,
-            bytes: &mut self.bytes,
-            packets: &mut self.packets,
-            datagrams: &mut self.datagrams,
-            listeners: &mut self.listeners,
-            notices: &mut self.notices,
-            trusted: &mut self.trusted,
-            pending: &mut self.pending,
-            intents: &mut self.intents,
-            seen: &mut self.seen,
-        }
+        parts_of!(self)
     }
 }
 

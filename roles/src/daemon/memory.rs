@@ -5,6 +5,7 @@ use alloc::{vec, vec::Vec};
 use pilot_proto::{
     crypto::Crypto,
     node::{Listener, Memory, Notice, PEER_LISTS, Parts, PeerSlot, STREAM_LISTS, StreamSlot, Table},
+    parts_of,
     pool::Chunk,
     table::words_for,
     timers::TimerSlot,
@@ -106,26 +107,7 @@ fn grow<T>(table: &mut Vec<T>, bound: usize, new: impl FnMut() -> T) -> bool {
 
 impl<C: Crypto> Memory<C> for OwnedMemory<C> {
     fn parts(&mut self) -> Parts<'_, C> {
-        Parts {
-            peers: &mut self.peers,
-            peer_index: &mut self.peer_index,
-            peer_lists: &mut self.peer_lists,
-            streams: &mut self.streams,
-            stream_index: &mut self.stream_index,
-            stream_lists: &mut self.stream_lists,
-            timer_heap: &mut self.timer_heap,
-            timers: &mut self.timers,
-            chunks: &mut self.chunks,
-            bytes: &mut self.bytes,
-            packets: &mut self.packets,
-            datagrams: &mut self.datagrams,
-            listeners: &mut self.listeners,
-            notices: &mut self.notices,
-            trusted: &mut self.trusted,
-            pending: &mut self.pending,
-            intents: &mut self.intents,
-            seen: &mut self.seen,
-        }
+        parts_of!(self)
     }
 
     fn more(&mut self, table: Table) -> bool {

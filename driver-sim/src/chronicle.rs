@@ -169,8 +169,7 @@ impl Story {
                 if *verb == Verb::Crash {
                     change(&mut own.lives, at, "down");
                 }
-                let idle_heal = *verb == Verb::Heal && !self.deeds.iter().any(|deed| deed.verb.is_healed());
-                if !idle_heal && self.deeds.len() < MAX_CHANGES {
+                if self.deeds.len() < MAX_CHANGES {
                     self.deeds.push(Deed { at: at.as_micros(), verb: *verb, hosts: hosts.clone() });
                 }
             }

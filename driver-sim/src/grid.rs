@@ -60,27 +60,35 @@ pub struct Grid {
 }
 
 impl Grid {
+    /// How many came together in this way.
+    pub fn count(&self, meeting: Meeting) -> usize {
+        self.rows.iter().flatten().filter(|found| **found == meeting).count()
+    }
+
     /// Whether data flowed in all of them.
     pub fn is_good(&self) -> bool {
         self.rows.iter().flatten().all(|meeting| *meeting != Meeting::Failed)
     }
 }
 
+/// A table in Markdown that is as well read on a terminal.
 impl fmt::Display for Grid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:<12}", "mapping/filt")?;
+        write!(f, "| asks \\ asked |")?;
         for (name, _) in &self.kinds {
-            write!(f, " {name:<8}")?;
+            write!(f, " {name:<9} |")?;
         }
-        writeln!(f)?;
+        write!(f, "\n| {:-<12} |", "")?;
+        for _ in &self.kinds {
+            write!(f, " {:-<9} |", "")?;
+        }
         for ((name, _), row) in self.kinds.iter().zip(&self.rows) {
-            write!(f, "{name:<12}")?;
+            write!(f, "\n| {name:<12} |")?;
             for meeting in row {
-                write!(f, " {meeting:<8}")?;
+                write!(f, " {meeting:<9} |")?;
             }
-            writeln!(f)?;
         }
-        Ok(())
+        writeln!(f)
     }
 }
 

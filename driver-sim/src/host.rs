@@ -62,6 +62,8 @@ pub(crate) struct Host {
     pub(crate) exit: Option<u8>,
     pub(crate) stopping: Stopping,
     pub(crate) log: Vec<(Instant, Level, String)>,
+    /// Bytes a second its programs read; 0 is without limit.
+    pub(crate) read_rate: u64,
 }
 
 impl fmt::Debug for Host {
@@ -89,6 +91,7 @@ impl Host {
             exit: None,
             stopping: Stopping::No,
             log: Vec::new(),
+            read_rate: 0,
         }
     }
 

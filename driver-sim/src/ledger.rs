@@ -1,6 +1,8 @@
 //! What programs know beyond the network: who is who, and what of each transfer has arrived. Content is computed from its
 //! place, so every byte is checked and none is stored.
 
+use pilot_proto::Instant;
+
 use crate::dice::mix;
 
 /// One transfer of the workload.
@@ -14,6 +16,10 @@ pub struct Transfer {
     pub streams: u32,
     /// All arrived in one stream.
     pub done: bool,
+    /// When a stream for it was accepted first.
+    pub began_at: Option<Instant>,
+    /// When all had arrived in one stream first.
+    pub done_at: Option<Instant>,
 }
 
 /// Shared by all programs of a world.
@@ -47,7 +53,14 @@ pub(crate) enum Stage {
 impl Ledger {
     /// Adds a transfer; its number.
     pub fn add_transfer(&mut self, bytes: u64) -> usize {
-        self.transfers.push(Transfer { bytes, received: 0, streams: 0, done: false });
+        self.transfers.push(Transfer {
+            bytes,
+            received: 0,
+            streams: 0,
+            done: false,
+            began_at: None,
+            done_at: None,
+        });
         self.transfers.len() - 1
     }
 

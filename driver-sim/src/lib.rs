@@ -15,6 +15,9 @@
 //! world.add_program(a, Some(Box::new(Push::new(transfer, b.index(), Instant::ORIGIN))));
 //! assert!(world.run(Duration::from_secs(60), |world| world.pending().is_empty()), "{:?}", world.breach());
 //! ```
+//!
+//! A whole run is a value, too: a [`Scenario`], read from TOML. [`Outputs`] runs one and writes a report, a capture, a
+//! trace; any [`Observer`] sees everything that happens.
 
 mod capture;
 mod check;
@@ -65,7 +68,7 @@ pub use people::{BEACON_PORT, CryptoChoice, default_rendezvous};
 pub use program::{Io, ProgramId, Script, What};
 pub use scale::{Phase, Scale, Scaled, peak_memory, processor, processor_time};
 pub use scenario::{
-    Agent, Fault, NoSuchHost, RenameSpec, Report, Scenario, TransferSpec, TrustSpec, Verb, Watch,
+    Agent, Fault, LinkSpec, NoSuchHost, RenameSpec, Report, Scenario, TransferSpec, TrustSpec, Verb, Watch,
 };
 pub use swarm::{Outcome, draw, shrink, swarm};
 pub use watch::{Loss, Moment, Observer, Sample, Seen};

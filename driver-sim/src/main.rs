@@ -9,10 +9,14 @@ use std::{
 };
 
 use clap::{Args, Parser, Subcommand, value_parser};
+use indicatif::{ProgressBar, ProgressStyle};
 use pilot_sim::{
-    Counters, CryptoChoice, Outputs, Report, Scale, Scenario, draw, nat_grid, peak_memory, processor,
-    processor_time, shrink, swarm,
+    Counters, CryptoChoice, Meeting, Outputs, Report, Scale, Scenario, Transfer, draw, nat_grid, peak_memory,
+    processor, processor_time, shrink, swarm,
 };
+
+/// What runs, for the first line of every output.
+const VERSION: &str = concat!("pilot-sim ", env!("CARGO_PKG_VERSION"), " (", env!("PILOT_SIM_COMMIT"), ")");
 
 #[derive(Debug, Parser)]
 #[command(name = "pilot-sim", version, about = "Whole Pilot networks from one seed")]
@@ -114,18 +118,22 @@ fn main() -> ExitCode {
         Command::Swarm { seeds, first, time, threads, twice, verbose, no_shrink, save } => {
             let cores = thread::available_parallelism().map_or(1, usize::from);
             let threads = threads.unwrap_or(cores);
+            let limit = time.map_or(String::new(), |seconds| format!(", {seconds} s at most"));
             println!(
-                "pilot-sim {}: seeds {first} to {}, {threads} threads",
-                env!("CARGO_PKG_VERSION"),
-                first + seeds - 1
+                "{VERSION}: seeds {first} to {}, {threads} threads, each seed {}{limit}",
+                first + seeds.saturating_sub(1),
+                if twice { "twice" } else { "once" }
             );
+            let bar = bar(seeds);
             let began = Instant::now();
             let progress = |seed: u64, report: &Report| {
                 if verbose {
-                    println!("seed {seed}: {}", summary(report));
+                    bar.suspend(|| println!("seed {seed}: {}", summary(report)));
                 }
+                bar.inc(1);
             };
             let outcome = swarm(first, seeds, time.map(Duration::from_secs), threads, twice, progress);
+            bar.finish_and_clear();
             let seconds = began.elapsed().as_secs_f64();
             println!(
                 "{} good in {seconds:.1} s: {} events, {} datagrams, {} stream bytes compared; {:.0} events/s",
@@ -138,7 +146,9 @@ fn main() -> ExitCode {
             let Some((scenario, report)) = outcome.broken else { return ExitCode::SUCCESS };
             println!("seed {}: {}", scenario.seed, summary(&report));
             println!("replay: pilot-sim run --seed {}", scenario.seed);
+            let waiting = spinner("looking for a smaller scenario that breaks the same rule");
             let (scenario, report) = if no_shrink { (scenario, report) } else { shrink(&scenario, &report) };
+            waiting.finish_and_clear();
             println!("smallest found: {}", summary(&report));
             print_log(&report);
             match fs::write(&save, scenario.to_toml()) {
@@ -150,11 +160,19 @@ fn main() -> ExitCode {
         Command::Run { file, seed, trace, pcap, keys, report, log } => {
             let outputs = Outputs { trace, pcap, keys, report };
             let title = title(file.as_deref(), seed);
+            println!("{VERSION}: {title}");
+            let waiting = spinner("running");
             let report =
                 scenario(file, seed).and_then(|s| outputs.run(&title, &s).map_err(|e| e.to_string()));
+            waiting.finish_and_clear();
             match report {
                 Ok(report) => {
                     println!("{}", summary(&report));
+                    report
+                        .transfers
+                        .iter()
+                        .enumerate()
+                        .for_each(|(n, transfer)| println!("{}", course(n, transfer)));
                     if report.breach.is_some() || log {
                         print_log(&report);
                     }
@@ -173,7 +191,13 @@ fn main() -> ExitCode {
         Command::Scale(options) => scale(&options),
         Command::NatGrid => {
             let grid = nat_grid(1);
-            print!("{grid}");
+            println!(
+                "{VERSION}: rows ask for columns; mapping/filtering by nothing, address, or address and port"
+            );
+            print!("\n{grid}\n");
+            let counts = [Meeting::Direct, Meeting::Punched, Meeting::Relayed, Meeting::Failed]
+                .map(|meeting| format!("{} {meeting}", grid.count(meeting)));
+            println!("{}", counts.join(", "));
             if grid.is_good() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
         }
     }
@@ -264,6 +288,37 @@ fn scale(options: &ScaleOptions) -> ExitCode {
     );
     scaled.missing.iter().for_each(|line| println!("  {line}"));
     if scaled.missing.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// What became of a transfer.
+fn course(number: usize, transfer: &Transfer) -> String {
+    let seconds = |at: pilot_proto::Instant| at.as_micros() as f64 / 1e6;
+    let Transfer { bytes, received, began_at, done_at, .. } = transfer;
+    match (began_at.map(seconds), done_at.map(seconds)) {
+        (Some(began), Some(done)) => {
+            let rate = *bytes as f64 * 8.0 / 1e6 / (done - began).max(1e-6);
+            format!("transfer {number}: {bytes} bytes, from {began:.2} s to {done:.2} s, {rate:.2} Mbit/s")
+        }
+        (Some(began), None) => {
+            format!("transfer {number}: began at {began:.2} s, {received} of {bytes} bytes")
+        }
+        (None, _) => format!("transfer {number}: {bytes} bytes, never began"),
+    }
+}
+
+/// How far a swarm is; on a terminal only.
+fn bar(seeds: u64) -> ProgressBar {
+    let style = ProgressStyle::with_template("{bar:40} {pos} of {len} seeds, {elapsed}, {eta} left");
+    ProgressBar::new(seeds).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+}
+
+/// That something is going on; on a terminal only.
+fn spinner(what: &'static str) -> ProgressBar {
+    let style = ProgressStyle::with_template("{spinner} {msg}, {elapsed}");
+    let bar =
+        ProgressBar::new_spinner().with_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
+    bar.enable_steady_tick(Duration::from_millis(200));
+    bar.with_message(what)
 }
 
 fn summary(report: &Report) -> String {

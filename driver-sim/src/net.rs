@@ -262,6 +262,11 @@ impl Net {
         self.clogged.insert(way);
     }
 
+    /// Nothing is cut or clogged.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.cut.is_empty() && self.clogged.is_empty()
+    }
+
     pub(crate) fn heal(&mut self) {
         self.cut.clear();
         self.clogged.clear();

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     check::Breach,
     keylog::KeyLog,
+    ledger::Transfer,
     link::LinkConfig,
     nat::NatConfig,
     net::{HostId, RealmId},
@@ -27,6 +28,8 @@ use crate::{
 const COOLING: Duration = Duration::from_secs(400);
 /// How long idle networks are watched.
 const WATCH: Duration = Duration::from_secs(60);
+/// Most agents of a scenario file.
+const MAX_AGENTS: usize = 10_000;
 /// Datagrams a minute an idle agent may cost: registration at the beacon, its answers, and keeping NATs open.
 const IDLE_DATAGRAMS: u64 = 40;
 
@@ -48,6 +51,13 @@ pub struct Agent {
     pub carrier: Option<NatConfig>,
     /// It shares the NAT of this host, an agent before it.
     pub beside: Option<usize>,
+    /// Its programs take at most this many bytes a second from their daemon; 0 is as fast as can be.
+    pub read_rate: u64,
+    /// What its daemon may hold of all streams, in MiB. The program has 64; with 4, windows stay as small as those of the
+    /// first implementation.
+    pub memory_mib: u32,
+    /// There are this many of it; they get consecutive numbers. Read files only have ones with a count of 1.
+    pub count: usize,
 }
 
 impl Default for Agent {
@@ -60,8 +70,21 @@ impl Default for Agent {
             nat: None,
             carrier: None,
             beside: None,
+            read_rate: 0,
+            memory_mib: 4,
+            count: 1,
         }
     }
+}
+
+/// A link between two hosts that is not like the others, in both directions.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LinkSpec {
+    /// The two hosts; with one host, all its links.
+    pub hosts: Vec<usize>,
+    /// What it is like.
+    pub link: LinkConfig,
 }
 
 /// Bytes from one agent to another.
@@ -133,13 +156,6 @@ pub enum Verb {
     MendDisk,
 }
 
-impl Verb {
-    /// It lasts until [`Verb::Heal`].
-    pub const fn is_healed(self) -> bool {
-        matches!(self, Verb::Partition | Verb::PartitionOneway | Verb::Clog)
-    }
-}
-
 /// One deed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -167,6 +183,8 @@ pub struct Scenario {
     pub limit_s: u64,
     /// Every link.
     pub link: LinkConfig,
+    /// Links that are not like the others.
+    pub links: Vec<LinkSpec>,
     /// The agents.
     pub agents: Vec<Agent>,
     /// Work: bytes.
@@ -187,6 +205,7 @@ impl Default for Scenario {
             encrypt: true,
             limit_s: 300,
             link: LinkConfig::default(),
+            links: Vec::new(),
             agents: Vec::new(),
             transfers: Vec::new(),
             trusts: Vec::new(),
@@ -237,6 +256,8 @@ pub struct Report {
     pub done: Option<Duration>,
     /// Bytes of streams that were compared with what was sent.
     pub verified: u64,
+    /// What became of each transfer, in order.
+    pub transfers: Vec<Transfer>,
     /// The last lines of all logs, if a rule was broken.
     pub log: Vec<String>,
 }
@@ -247,7 +268,8 @@ impl Scenario {
     /// # Errors
     /// What is wrong with the text, in words.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let scenario: Scenario = toml::from_str(text).map_err(|e| e.to_string())?;
+        let mut scenario: Scenario = toml::from_str(text).map_err(|e| e.to_string())?;
+        scenario.multiply()?;
         scenario.check().map_err(|e| e.to_string())?;
         Ok(scenario)
     }
@@ -257,17 +279,37 @@ impl Scenario {
         toml::to_string(self).unwrap_or_else(|e| format!("# cannot be written as TOML: {e}\n"))
     }
 
+    /// Writes agents that are many as so many.
+    fn multiply(&mut self) -> Result<(), String> {
+        let total = self.agents.iter().fold(0_usize, |sum, agent| sum.saturating_add(agent.count));
+        if total > MAX_AGENTS {
+            return Err(format!("{total} agents, at most {MAX_AGENTS} are expected"));
+        }
+        let all = std::mem::take(&mut self.agents);
+        let copies = |agent: Agent| std::iter::repeat_n(Agent { count: 1, ..agent.clone() }, agent.count);
+        self.agents = all.into_iter().flat_map(copies).collect();
+        Ok(())
+    }
+
     fn check(&self) -> Result<(), NoSuchHost> {
         let hosts = self.agents.len() + 1;
         let transfers = self.transfers.iter().flat_map(|t| [t.from, t.to]);
         let trusts = self.trusts.iter().flat_map(|t| [t.from, t.to]);
         let renames = self.renames.iter().map(|r| r.host);
         let faults = self.faults.iter().flat_map(|f| f.hosts.iter().copied());
+        let links = self.links.iter().flat_map(|l| l.hosts.iter().copied());
         let beside = self.agents.iter().zip(1..).filter_map(|(agent, own)| match agent.beside {
             Some(other) if other == 0 || other >= own => Some(hosts),
             other => other,
         });
-        match transfers.chain(trusts).chain(renames).chain(faults).chain(beside).find(|host| *host >= hosts) {
+        match transfers
+            .chain(trusts)
+            .chain(renames)
+            .chain(faults)
+            .chain(links)
+            .chain(beside)
+            .find(|host| *host >= hosts)
+        {
             Some(host) => Err(NoSuchHost { host, hosts }),
             None => Ok(()),
         }
@@ -308,6 +350,7 @@ impl Scenario {
             time: world.now().since(Instant::ORIGIN),
             done,
             verified: world.ledger.verified,
+            transfers: (0..self.transfers.len()).filter_map(|n| world.ledger.transfer(n).copied()).collect(),
             log,
         }
     }
@@ -315,6 +358,7 @@ impl Scenario {
     fn live(&self, world: &mut World, done: &mut Option<Duration>) -> Result<(), Breach> {
         let breach = |world: &World, rule, words| Err(Breach { at: world.now(), rule, words });
         self.populate(world);
+        self.shape(world);
         for fault in &self.faults {
             let at = Instant::from_millis(fault.at_ms);
             world.rest(at.since(world.now()));
@@ -371,6 +415,7 @@ impl Scenario {
                 config.public = agent.public;
                 config.trust_auto_approve = agent.auto_approve;
                 config.relay_only = agent.relay_only;
+                config.stream_memory = agent.memory_mib.saturating_mul(1 << 20);
                 config.encrypt = self.encrypt;
             };
             let host = world.add_daemon(rendezvous, realm, self.crypto, agent.drift_ppm, change);
@@ -389,6 +434,21 @@ impl Scenario {
         for rename in &self.renames {
             let script = Rename::new(rename.names.iter().cloned(), Instant::from_millis(rename.at_ms));
             world.add_program(HostId(rename.host), Some(Box::new(script)));
+        }
+    }
+
+    fn shape(&self, world: &mut World) {
+        let everybody = || (0..=self.agents.len()).map(HostId);
+        for LinkSpec { hosts, link } in &self.links {
+            match hosts[..] {
+                [one] => everybody()
+                    .filter(|other| other.0 != one)
+                    .for_each(|other| world.shape(HostId(one), other, link)),
+                _ => hosts.windows(2).for_each(|pair| world.shape(HostId(pair[0]), HostId(pair[1]), link)),
+            }
+        }
+        for (host, agent) in everybody().skip(1).zip(&self.agents) {
+            world.slow_programs(host, agent.read_rate);
         }
     }
 

@@ -62,7 +62,19 @@ pub fn draw(seed: u64) -> Scenario {
     let faults = if trouble { faults(dice, count, span_ms) } else { Vec::new() };
     let crypto = if dice.chance(800_000) { CryptoChoice::Real } else { CryptoChoice::Null };
     let encrypt = dice.chance(900_000);
-    Scenario { seed, crypto, encrypt, limit_s: 600, link, agents, transfers, trusts, renames, faults }
+    Scenario {
+        seed,
+        crypto,
+        encrypt,
+        limit_s: 600,
+        link,
+        agents,
+        transfers,
+        trusts,
+        renames,
+        faults,
+        ..Scenario::default()
+    }
 }
 
 fn pair(dice: &mut Dice, count: usize) -> (usize, usize) {
@@ -279,6 +291,7 @@ fn smaller(from: &Scenario) -> Vec<Scenario> {
     offer(&|s| s.trusts.clear());
     let plain = LinkConfig { delay_us: from.link.delay_us, ..LinkConfig::default() };
     offer(&|s| s.link = plain.clone());
+    offer(&|s| s.links.clear());
     for at in 0..from.transfers.len() {
         offer(&|s| {
             s.transfers.remove(at);
@@ -301,6 +314,8 @@ fn smaller(from: &Scenario) -> Vec<Scenario> {
         offer(&|s| (s.agents[at].carrier, s.agents[at].beside) = (None, None));
         offer(&|s| s.agents[at].nat = None);
         offer(&|s| s.agents[at].drift_ppm = 0);
+        offer(&|s| s.agents[at].read_rate = 0);
+        offer(&|s| s.agents[at].memory_mib = Agent::default().memory_mib);
         offer(&|s| s.agents[at].relay_only = false);
         offer(&|s| s.agents[at].public = true);
         offer(&|s| s.agents[at].auto_approve = true);
@@ -313,6 +328,7 @@ fn smaller(from: &Scenario) -> Vec<Scenario> {
     offer(&|s| s.link.corrupt_ppm = 0);
     offer(&|s| s.link.rate = 0);
     offer(&|s| s.encrypt = true);
+    offer(&|s| s.faults.iter_mut().for_each(|fault| fault.at_ms /= 2));
     for at in 0..from.transfers.len() {
         offer(&|s| s.transfers[at].bytes = (s.transfers[at].bytes / 4).max(1));
         offer(&|s| s.transfers[at].at_ms = 0);

@@ -154,7 +154,7 @@ pub enum Seen<'a> {
         /// To whom.
         hosts: Vec<usize>,
     },
-    /// A rule was broken: the last line of a bad run.
+    /// A judge saw a rule broken; a run that merely does not finish has no such line.
     Breach {
         /// Which.
         rule: &'a str,

@@ -59,6 +59,7 @@ impl Serve {
                 match io.ledger.transfer_mut(number) {
                     Some(transfer) => {
                         transfer.streams += 1;
+                        transfer.began_at.get_or_insert(io.now);
                         receiving.number = Some(number);
                     }
                     None => io.ledger.accuse("stream content", format!("a stream begins with {head:02x?}")),
@@ -78,6 +79,9 @@ impl Serve {
         let Some(transfer) = io.ledger.transfer_mut(number) else { return };
         transfer.received = transfer.received.max(at);
         transfer.done |= at == transfer.bytes;
+        if transfer.done {
+            transfer.done_at.get_or_insert(io.now);
+        }
         let total = transfer.bytes;
         if at > total {
             io.ledger.accuse("stream content", format!("transfer {number}: {at} bytes of {total}"));

@@ -95,6 +95,8 @@ enum Event {
     },
     Program(ProgramId),
     Taken(ProgramId),
+    /// A slow program reads again.
+    Awake(ProgramId, u64),
     Birth(HostId, u64),
 }
 
@@ -384,6 +386,7 @@ impl World {
             Event::Taken(program) => {
                 self.play(program, What::Room);
             }
+            Event::Awake(program, stream) => self.read_on(program, stream),
             Event::Birth(host, life) => {
                 if self.hosts[host.0].life == life {
                     self.bear(host);

@@ -21,6 +21,10 @@ fn can_punch(a: Option<NatConfig>, b: Option<NatConfig>) -> bool {
 #[test]
 fn data_flows_between_all_kinds_of_nats_and_directly_where_that_is_possible() {
     let grid = nat_grid(1);
+    assert!(
+        include_str!("../README.md").contains(&grid.to_string()),
+        "the README shows another grid than\n{grid}"
+    );
     for ((row_name, a), row) in grid.kinds.iter().zip(&grid.rows) {
         for ((column_name, b), meeting) in grid.kinds.iter().zip(row) {
             let direct = matches!(meeting, Meeting::Direct | Meeting::Punched);

@@ -1,21 +1,92 @@
 //! Scenario files: regressions and examples. Each runs twice and does the same, byte for byte.
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
-use pilot_sim::{Scenario, swarm};
+use pilot_sim::{Scenario, shrink, swarm};
 
-#[test]
-fn every_scenario_file_ends_well_and_is_the_same_twice() {
-    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios");
+fn files(folder: &str) -> Vec<PathBuf> {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
     let mut files: Vec<_> = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.sort();
+    files
+}
+
+fn ends_well_twice(file: &Path) {
+    let scenario = Scenario::parse(&fs::read_to_string(file).unwrap()).unwrap();
+    let (first, second) = (scenario.run(None), scenario.run(None));
+    assert!(first.breach.is_none(), "{}: {:?}\n{}", file.display(), first.breach, first.log.join("\n"));
+    assert_eq!((first.hash, first.counters), (second.hash, second.counters), "{}", file.display());
+}
+
+#[test]
+fn every_regression_ends_well_and_is_the_same_twice() {
+    let files = files("scenarios");
     assert!(files.len() >= 4);
+    files.iter().for_each(|file| ends_well_twice(file));
+}
+
+#[test]
+fn every_example_ends_well_is_the_same_twice_and_says_what_it_asks() {
+    let files = files("examples");
+    assert!(files.len() >= 10);
     for file in files {
-        let scenario = Scenario::parse(&fs::read_to_string(&file).unwrap()).unwrap();
-        let (first, second) = (scenario.run(None), scenario.run(None));
-        assert!(first.breach.is_none(), "{}: {:?}\n{}", file.display(), first.breach, first.log.join("\n"));
-        assert_eq!((first.hash, first.counters), (second.hash, second.counters), "{}", file.display());
+        let text = fs::read_to_string(&file).unwrap();
+        let comment: String = text.lines().take_while(|line| line.starts_with('#')).collect();
+        assert!(comment.contains('?'), "{} asks nothing", file.display());
+        ends_well_twice(&file);
     }
+}
+
+#[test]
+fn a_wrong_file_is_refused_with_the_line_and_the_word() {
+    for (text, line, word) in [
+        ("seed = 1\nsede = 2", "line 2", "`sede`"),
+        ("[[agents]]\n\nnta = 1", "line 3", "`nta`"),
+        ("[link]\nloss = 0.1", "line 2", "`loss`"),
+        ("[[faults]]\nat_ms = 1\nverb = \"explode\"", "line 3", "`explode`"),
+    ] {
+        let words = Scenario::parse(text).unwrap_err();
+        assert!(words.contains(line) && words.contains(word), "{words}");
+    }
+    let many = Scenario::parse("[[agents]]\ncount = 1000000").unwrap_err();
+    assert_eq!(many, "1000000 agents, at most 10000 are expected");
+}
+
+#[test]
+fn what_breaks_is_made_small() {
+    // A rate of 1 kB/s is why it does not finish; nothing else in it matters.
+    let text = r#"
+limit_s = 30
+link = { delay_us = 20000, jitter_us = 3000, loss_ppm = 1000, duplicate_ppm = 1000, rate = 1000, queue = 100000 }
+agents = [{ nat = {} }, { drift_ppm = 100 }, { public = true }, { read_rate = 1000000 }, {}]
+transfers = [
+    { from = 1, to = 2, bytes = 1000000 },
+    { from = 3, to = 2, bytes = 1000, at_ms = 2000 },
+]
+trusts = [{ from = 4, to = 1 }]
+renames = [{ host = 5, names = ["a"] }]
+faults = [
+    { at_ms = 1000, verb = "crash", hosts = [3] },
+    { at_ms = 1500, verb = "restart", hosts = [3] },
+    { at_ms = 2000, verb = "rebind", hosts = [1] },
+]
+"#;
+    let scenario = Scenario::parse(text).unwrap();
+    let report = scenario.run(None);
+    assert_eq!(report.breach.as_ref().map(|breach| breach.rule), Some("does not finish"));
+    let (small, again) = shrink(&scenario, &report);
+    assert_eq!(again.breach.as_ref().map(|breach| breach.rule), Some("does not finish"));
+    assert_eq!(
+        (small.agents.len(), small.transfers.len(), small.faults.len()),
+        (2, 1, 0),
+        "{}",
+        small.to_toml()
+    );
+    assert!(small.trusts.is_empty() && small.renames.is_empty() && small.link.loss_ppm == 0);
+    assert!(small.transfers[0].bytes < 1_000_000);
 }
 
 #[test]

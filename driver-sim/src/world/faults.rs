@@ -69,7 +69,9 @@ impl World {
 
     /// Ends all partitions and clogs.
     pub fn heal(&mut self) {
-        self.show_fault(Verb::Heal, &[]);
+        if !self.net.is_whole() {
+            self.show_fault(Verb::Heal, &[]);
+        }
         self.net.heal();
         for (from, passage, _, data) in std::mem::take(&mut self.held) {
             self.queue.push(self.now, Event::Datagram { from, passage, data });

@@ -33,6 +33,35 @@ impl World {
         id
     }
 
+    /// The programs of a host take at most `rate` bytes a second from their daemon; 0 is without limit.
+    pub fn slow_programs(&mut self, host: HostId, rate: u64) {
+        self.hosts[host.0].read_rate = rate;
+    }
+
+    /// A program that has read this much reads on when its rate allows.
+    fn rest_from_reading(&mut self, id: ProgramId, bytes: usize) {
+        let program = &self.programs[id.0];
+        let rate = self.hosts[program.host.0].read_rate;
+        let (Some(micros), Some(stream)) = ((bytes as u64 * 1_000_000).checked_div(rate), program.stream)
+        else {
+            return;
+        };
+        if let Some(s) = self.streams.get_mut(&stream) {
+            s.halves[1].paused = true;
+            self.queue.push(self.now + Duration::from_micros(micros), Event::Awake(id, stream));
+        }
+    }
+
+    /// Reads on, if the connection is still the same.
+    pub(super) fn read_on(&mut self, id: ProgramId, stream: u64) {
+        if self.programs[id.0].stream == Some(stream)
+            && let Some(s) = self.streams.get_mut(&stream)
+        {
+            s.halves[1].paused = false;
+            self.hear(stream, 1);
+        }
+    }
+
     /// The program ends.
     pub fn leave(&mut self, program: ProgramId) {
         let p = &mut self.programs[program.0];
@@ -101,6 +130,7 @@ impl World {
                 if let Err(broken) = program.client.handle_bytes(&bytes) {
                     self.judge(Err(("local protocol broken", broken.to_string())));
                 }
+                self.rest_from_reading(id, bytes.len());
                 self.listen(id);
             }
             Heard::Closed(reason) => {

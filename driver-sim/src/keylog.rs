@@ -7,7 +7,7 @@
 //! PILOT_KEY aes-256-gcm <session key> <X25519 public key> <X25519 public key>
 //! ```
 //!
-//! The suite is `aes-256-gcm`, or `null` when the run computed without cryptography and what is sealed is in clear. Keys
+//! The suite is `aes-256-gcm` or `chacha20-poly1305`: each session has a key for either. It is `null` when the run computed without cryptography and what is sealed is in clear. Keys
 //! are 64 lower-case hexadecimal digits each. The two public keys are those of the key exchange frames (PILA, PILK) of
 //! the two sides, the smaller one first: a session belongs to the pair, and both directions use its key. A reader tries
 //! all keys, or those of the pairs of public keys that two nodes have shown; the tag tells the right one.
@@ -19,8 +19,15 @@ use std::{
 };
 
 use pilot_proto::crypto::{
-    AeadKey, BadSignature, Crypto, Ed25519Seed, PublicKey, SharedSecret, Signature, WeakKey, X25519Secret,
+    AeadKey, BadSignature, CannotSeal, Crypto, Ed25519Seed, Forged, PublicKey, SharedSecret, Signature, Tag,
+    WeakKey, X25519Secret,
 };
+
+/// What the keys of the two suites are bound to (TUN-6, EXT-8).
+const AES_INFO: &[u8] = b"pilot-tunnel-v1";
+const CHACHA_INFO: &[u8] = b"pilot-tunnel-chacha20poly1305-v1";
+/// The suite of [`NullCrypto`](crate::NullCrypto).
+pub(crate) const NULL: &str = "null";
 
 /// Keys of sessions; clones share what they know.
 #[derive(Clone, Default)]
@@ -30,7 +37,7 @@ pub struct KeyLog(Arc<Mutex<Keys>>);
 struct Keys {
     /// Public keys of each shared secret, the smaller one first.
     pairs: BTreeMap<[u8; 32], (PublicKey, PublicKey)>,
-    sessions: BTreeMap<(PublicKey, PublicKey), (&'static str, [u8; 32])>,
+    sessions: BTreeMap<(PublicKey, PublicKey, &'static str), [u8; 32]>,
 }
 
 impl fmt::Debug for KeyLog {
@@ -43,7 +50,7 @@ impl fmt::Display for KeyLog {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "# Keys of Pilot sessions: suite, key, the two X25519 public keys in order.")?;
         let keys = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        for ((a, b), (suite, key)) in &keys.sessions {
+        for ((a, b, suite), key) in &keys.sessions {
             writeln!(f, "PILOT_KEY {suite} {} {} {}", Hex(key), Hex(a), Hex(b))?;
         }
         Ok(())
@@ -58,8 +65,8 @@ impl KeyLog {
 
     fn derived(&self, suite: &'static str, shared: &SharedSecret, key: &AeadKey) {
         let mut keys = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(pair) = keys.pairs.get(shared.expose()).copied() {
-            keys.sessions.insert(pair, (suite, *key.expose()));
+        if let Some((a, b)) = keys.pairs.get(shared.expose()).copied() {
+            keys.sessions.insert((a, b, suite), *key.expose());
         }
     }
 }
@@ -108,8 +115,14 @@ impl<C: Crypto> Crypto for Logged<C> {
 
     fn hkdf_sha256(&self, shared: &SharedSecret, info: &[u8]) -> AeadKey {
         let key = self.inner.hkdf_sha256(shared, info);
-        if let Some(log) = &self.log {
-            log.derived(self.suite, shared, &key);
+        let suite = match (self.suite, info) {
+            (suite, AES_INFO) => Some(suite),
+            (NULL, CHACHA_INFO) => None,
+            (_, CHACHA_INFO) => Some("chacha20-poly1305"),
+            _ => None,
+        };
+        if let (Some(log), Some(suite)) = (&self.log, suite) {
+            log.derived(suite, shared, &key);
         }
         key
     }
@@ -134,6 +147,29 @@ impl<C: Crypto> Crypto for Logged<C> {
     fn sha256(&self, data: &[u8]) -> [u8; 32] {
         self.inner.sha256(data)
     }
+
+    const CHACHA: bool = C::CHACHA;
+
+    fn chacha_seal_in_place(
+        &self,
+        key: &AeadKey,
+        nonce: &[u8; 12],
+        aad: &[u8],
+        buf: &mut [u8],
+    ) -> Result<Tag, CannotSeal> {
+        self.inner.chacha_seal_in_place(key, nonce, aad, buf)
+    }
+
+    fn chacha_open_in_place(
+        &self,
+        key: &AeadKey,
+        nonce: &[u8; 12],
+        aad: &[u8],
+        buf: &mut [u8],
+        tag: &Tag,
+    ) -> Result<(), Forged> {
+        self.inner.chacha_open_in_place(key, nonce, aad, buf, tag)
+    }
 }
 
 #[cfg(test)]
@@ -148,9 +184,9 @@ mod tests {
         let (a, b) = (X25519Secret::from_bytes([1; 32]), X25519Secret::from_bytes([2; 32]));
         let (pa, pb) = (crypto.x25519_public(&a), crypto.x25519_public(&b));
         for (own, peer) in [(&a, pb), (&b, pa)] {
-            crypto.hkdf_sha256(&crypto.x25519(own, &peer).unwrap(), b"info");
+            crypto.hkdf_sha256(&crypto.x25519(own, &peer).unwrap(), AES_INFO);
         }
-        let key = RustCrypto.hkdf_sha256(&RustCrypto.x25519(&a, &pb).unwrap(), b"info");
+        let key = RustCrypto.hkdf_sha256(&RustCrypto.x25519(&a, &pb).unwrap(), AES_INFO);
         let (low, high) = (pa.min(pb), pa.max(pb));
         let line = format!("PILOT_KEY aes-256-gcm {} {} {}\n", Hex(key.expose()), Hex(&low), Hex(&high));
         let text = log.to_string();

@@ -16,7 +16,7 @@ use pilot_roles::{
 use crate::{
     crypto::NullCrypto,
     host::{Birth, HostSpec},
-    keylog::Logged,
+    keylog::{self, Logged},
     nat::NatConfig,
     net::{HostId, RealmId},
     world::World,
@@ -85,7 +85,7 @@ impl World {
         change(&mut config);
         let birth: Birth = match crypto {
             CryptoChoice::Real => daemon(config, Logged::new(RustCrypto, "aes-256-gcm", self.keys.clone())),
-            CryptoChoice::Null => daemon(config, Logged::new(NullCrypto, "null", self.keys.clone())),
+            CryptoChoice::Null => daemon(config, Logged::new(NullCrypto, keylog::NULL, self.keys.clone())),
         };
         self.settle(
             place,

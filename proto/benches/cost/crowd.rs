@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use pilot_proto::{
     Addr, Instant,
     crypto::{Ed25519Seed, Identity, RustCrypto},
-    node::{Answer, Config, Event, Node, Question, StreamId},
+    node::{Answer, Config, Event, Node, PeerSlot, Question, StreamId},
     rng::SeededRng,
     stream::{self, Read},
     time::Duration,
@@ -284,6 +284,29 @@ fn compare(what: &str, few: f64, hot: f64, cold: f64, many: usize) {
     line(&format!("{what}: {many}, all in turn"), cold, &over(cold, few));
 }
 
+/// Lines of 64 bytes of a peer's row that a datagram touches, one behind the other.
+const LINES: usize = 17;
+
+/// What main memory alone takes for as many lines of as many rows, read and written, one row after the other.
+fn lines_alone(rows: usize) -> f64 {
+    let size = size_of::<PeerSlot<RustCrypto>>().div_ceil(64);
+    let mut table = vec![[0_u64; 8]; rows * size];
+    let (mut next, mut carry) = (0, 0);
+    percentile(4000, FEW, || {
+        next += 1;
+        timed(|| {
+            for i in 0..FEW {
+                // Where the next row lies is known when this one has been read, as the next datagram comes after it.
+                let row = (next + i * 7919 + carry) % rows;
+                for line in &mut table[row * size..][..LINES] {
+                    line[0] = line[0].wrapping_add(1);
+                    carry = carry.wrapping_add(line[1] as usize);
+                }
+            }
+        })
+    })
+}
+
 /// Datagrams of 64 bytes with 10 and 10,000 peers.
 pub(crate) fn peers() {
     title("node: one datagram of 64 bytes taken in and read");
@@ -294,6 +317,9 @@ pub(crate) fn peers() {
     let base = few.datagrams(4000, false);
     let (hot, cold) = (many.datagrams(4000, false), many.datagrams(4000, true));
     compare("peers", base, hot, cold, many.peers.len());
+    drop((few, many));
+    let note = format!("{LINES} lines of {} bytes", size_of::<PeerSlot<RustCrypto>>());
+    line("touching the rows of 10000 peers, nothing else", lines_alone(10_000), &note);
 }
 
 /// Segments of 1000 bytes with 10 and 10,000 streams.

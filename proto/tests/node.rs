@@ -494,3 +494,43 @@ fn dials_to_a_dead_node_leave_nothing_behind() {
     net.run_for(SECOND);
     assert_eq!(net.hosts[a].node.streams().count(), 0);
 }
+
+/// Memory that never grows, and tells what it was asked for.
+struct Refusing {
+    room: common::Owned,
+    asked: std::rc::Rc<std::cell::RefCell<Vec<pilot_proto::node::Table>>>,
+}
+
+impl pilot_proto::node::Memory<pilot_proto::crypto::RustCrypto> for Refusing {
+    fn parts(&mut self) -> pilot_proto::node::Parts<'_, pilot_proto::crypto::RustCrypto> {
+        self.room.parts()
+    }
+
+    fn more(&mut self, table: pilot_proto::node::Table) -> bool {
+        self.asked.borrow_mut().push(table);
+        false
+    }
+}
+
+#[test]
+fn an_owner_that_refuses_room_is_asked_once_for_each_table() {
+    use pilot_proto::{
+        crypto::{Ed25519Seed, Identity, RustCrypto},
+        node::{Config, Node, Table},
+        rng::SeededRng,
+    };
+    // Some tables are short from the start and others, between them, are not.
+    let room = common::Owned::with_queues(1, 1, 4, 2048, 4096, 1);
+    let asked = std::rc::Rc::default();
+    let memory = Refusing { room, asked: std::rc::Rc::clone(&asked) };
+    let identity = Identity::new(1, Ed25519Seed::from_bytes([7; 32]), &RustCrypto);
+    let mut node = Node::new(Config::default(), identity, memory, RustCrypto, SeededRng::new(1));
+    for ms in 0..100 {
+        node.handle_timeout(pilot_proto::Instant::from_millis(ms));
+    }
+    let asked = asked.borrow();
+    assert!(asked.contains(&Table::Notices) && !asked.contains(&Table::Peers), "{asked:?}");
+    for table in Table::ALL {
+        assert!(asked.iter().filter(|other| **other == table).count() <= 1, "{table:?} in {asked:?}");
+    }
+}

@@ -284,7 +284,8 @@ fn compare(what: &str, few: f64, hot: f64, cold: f64, many: usize) {
     line(&format!("{what}: {many}, all in turn"), cold, &over(cold, few));
 }
 
-/// Lines of 64 bytes of a peer's row that a datagram touches, one behind the other.
+/// Lines of 64 bytes of a peer's row that a datagram touches, one behind the other: counted from the sizes of the
+/// fields, not measured.
 const LINES: usize = 17;
 
 /// What main memory alone takes for as many lines of as many rows, read and written, one row after the other.

@@ -18,6 +18,7 @@ pub trait Memory<C: Crypto> {
     fn parts(&mut self) -> Parts<'_, C>;
 
     /// Makes room for at least one more entry in a table, at its end, if the owner's bound allows it; says whether.
+    /// After a no, the node does not ask for that table again.
     fn more(&mut self, table: Table) -> bool {
         let _ = table;
         false

@@ -114,6 +114,8 @@ struct Core {
     complaints: Bucket,
     exchange_sources: SourceLimiter<EXCHANGE_SOURCES>,
     counters: Counters,
+    /// Which of [`Table::ALL`] the owner lets grow no more.
+    refused: [bool; Table::ALL.len()],
 }
 
 /// Everything one call works with, borrowed apart.
@@ -167,6 +169,7 @@ impl<M: Memory<C>, C: Crypto, R: Rng> Node<M, C, R> {
             complaints: Bucket::full(COMPLAINT_RATE),
             exchange_sources: SourceLimiter::new(EXCHANGE_BURST),
             counters: Counters::default(),
+            refused: [false; Table::ALL.len()],
         };
         Node { config, identity, crypto, rng, memory, core }
     }
@@ -197,18 +200,21 @@ impl<M: Memory<C>, C: Crypto, R: Rng> Node<M, C, R> {
                     Notices::new(&mut self.core.notices, self.memory.parts().notices).straighten();
                 }
                 if !self.memory.more(table) {
+                    if let Some(refused) = self.core.refused.get_mut(at) {
+                        *refused = true;
+                    }
                     break;
                 }
             }
         }
     }
 
-    /// Which of [`Table::ALL`] may be too small for the next call.
+    /// Which of [`Table::ALL`] may be too small for the next call and can grow.
     fn short(&mut self) -> [bool; Table::ALL.len()] {
         let (core, parts) = (&self.core, self.memory.parts());
         let [trusted, pending, intents] = core.trust.used();
         let peers = core.peer_free.used();
-        [
+        let short = [
             peers >= parts.peers.len(),
             core.stream_free.used() >= parts.streams.len(),
             core.listeners >= parts.listeners.len(),
@@ -218,7 +224,8 @@ impl<M: Memory<C>, C: Crypto, R: Rng> Node<M, C, R> {
             pending + SPARE > parts.pending.len(),
             intents + SPARE > parts.intents.len(),
             core.trust.seen_wanted() > parts.seen.len(),
-        ]
+        ];
+        core::array::from_fn(|at| short.get(at) == Some(&true) && core.refused.get(at) == Some(&false))
     }
 
     /// Tells the node its id, after registration. Peers see the new id with the next frame.

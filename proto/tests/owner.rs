@@ -93,6 +93,40 @@ fn tables_that_are_full_say_so_and_give_their_rows_back() {
     assert_eq!(node.connect(NOW, first, 9), Err(ConnectError::TooManyStreams), "two rows were lent");
 }
 
+/// Who finds no row free for its stream is told at once.
+#[test]
+fn a_dialler_that_finds_every_row_taken_is_reset() {
+    let mut net = Net::new(59);
+    let (a, b) = (public(&mut net), public(&mut net));
+    let (host, rng) = (&mut net.hosts[b], SeededRng::new(3));
+    let identity = Identity::new(host.id, Ed25519Seed::from_bytes(host.seed), &RustCrypto);
+    host.node = Node::new(host.config.clone(), identity, Owned::new(4, 1, 64, 1200), RustCrypto, rng);
+    host.node.listen(1000).unwrap();
+    let dials = [net.connect(a, b, 1000), net.connect(a, b, 1000)];
+    net.run_for(2 * SECOND);
+    let events = &net.hosts[a].events;
+    let connected = dials.map(|stream| events.contains(&Event::Connected { stream }));
+    let refused =
+        dials.map(|stream| events.contains(&Event::Closed { stream, reason: CloseReason::Refused }));
+    assert!(connected.iter().filter(|yes| **yes).count() == 1 && connected != refused, "{events:?}");
+}
+
+/// On paths that cannot fragment segments are as large as those of the older releases.
+#[test]
+fn loopback_takes_large_segments() {
+    let mut net = Net::new(63);
+    net.record = true;
+    let (a, b) = (public(&mut net), public(&mut net));
+    net.hosts[a].address = "127.0.0.1:4001".parse().unwrap();
+    net.hosts[b].address = "127.0.0.1:4002".parse().unwrap();
+    net.run_for(SECOND);
+    transfer(&mut net, a, b, b"meet", 5 * SECOND);
+    let data = pattern(100_000);
+    assert_eq!(transfer(&mut net, a, b, &data, 5 * SECOND).0, data);
+    let longest = net.wire.iter().map(|(.., datagram)| datagram.len()).max().unwrap();
+    assert!((4096..4300).contains(&longest), "{longest}");
+}
+
 #[test]
 fn a_reset_tells_both_sides() {
     let mut net = Net::new(51);
@@ -333,6 +367,22 @@ fn what_was_made_durable_is_put_back() {
     assert_eq!(pending, [(9, Some([9; 32]))]);
     let intents: Vec<_> = node.intents().map(|intent| (intent.node, intent.until_unix)).collect();
     assert_eq!(intents, [(10, 1_700_000_500)]);
+}
+
+/// A revocation counts even when the list of decisions is full: the one that ends first makes room.
+#[test]
+fn a_revocation_always_finds_room() {
+    let mut node = alone(3, Config::default(), Owned::with_queues(4, 4, 16, 1200, 4096, 3));
+    node.set_wall_clock(NOW, 1_700_000_000_000_000);
+    for (peer, until) in [(10, 1_700_000_200), (11, 1_700_000_100), (12, 1_700_000_300)] {
+        node.restore_intent(NOW, peer, Decision::Revoked { drop_tunnel_at: None }, until).unwrap();
+    }
+    let trusted =
+        Trusted { node: 8, key: Some([8; 32]), approved_at: 1_600_000_000, mutual: true, network: 0 };
+    node.restore_trusted(trusted).unwrap();
+    node.revoke(NOW, 8).unwrap();
+    assert!(node.intents().map(|intent| intent.node).eq([8, 10, 12]));
+    assert_eq!(node.trusted().count(), 0);
 }
 
 #[test]

@@ -285,6 +285,19 @@ fn datagrams_are_told_apart() {
 
 proptest! {
     #[test]
+    fn any_key_exchange_survives_the_wire(sender: u32, x25519: [u8; 32], seed: [u8; 32]) {
+        let mut out = [0xA5; 200];
+        let key = KeyAnonymous { sender, x25519 };
+        let len = key.emit(&mut out).unwrap();
+        prop_assert!(matches!(Frame::parse(&mut out[..len]), Ok(Frame::KeyAnonymous(parsed)) if parsed == key));
+        let identity = Identity::new(sender, Ed25519Seed::from_bytes(seed), &RustCrypto);
+        let key = KeyAuthenticated::sign(&identity, x25519, &RustCrypto);
+        let len = key.emit(&mut out).unwrap();
+        prop_assert!(matches!(Frame::parse(&mut out[..len]), Ok(Frame::KeyAuthenticated(parsed)) if parsed == key));
+        prop_assert!(Frame::parse(&mut out[..len - 1]).is_err());
+    }
+
+    #[test]
     fn any_bytes_are_a_datagram_or_an_error(kind in 0usize..7, rest in prop::collection::vec(any::<u8>(), 0..200)) {
         let magics: [&[u8]; 7] = [b"PILT", b"PILS", b"PILK", b"PILA", b"PILP", b"", b"\x06"];
         let mut datagram = [magics[kind], &rest].concat();

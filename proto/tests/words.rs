@@ -12,7 +12,7 @@ use pilot_proto::{
     trust::{AutoReason, Field, JsonError, MessageError, NoRoom, Refused, TrustError, TrustEvent},
     tunnel::{self, NotGenuine, OpenError, SealError},
     wire::{
-        BufferTooSmall,
+        BufferTooSmall, extension,
         frame::FrameError,
         packet::{EmitError, Flags, PacketError},
     },
@@ -53,6 +53,15 @@ fn packets_and_frames() {
         FrameError::UnknownMagic { found: *b"HTT\xff" } =>
             "frame begins with \"HTT\\xff\" (expected PILT, PILS, PILK, PILA or PILP)",
         FrameError::BadBeacon => "malformed or unknown beacon message",
+    }
+    says! {
+        extension::MessageError::Truncated { len: 3 } => "extension message or list of 3 bytes ends too early",
+        extension::MessageError::Version { found: 2 } => "extension message of version 2 (expected 1)",
+        extension::MessageError::Kind { found: 9 } => "extension message of unknown kind 9",
+        extension::MessageError::ListTooLong { len: 5_000 } => format!(
+            "extension list of 5000 bytes (at most {})",
+            extension::MAX_LIST
+        ),
     }
     let mut flags = Flags::NONE;
     assert_eq!(format!("{flags:?}"), "-");

@@ -60,14 +60,17 @@ fn every_hazard_has_a_test_of_its_name_or_an_excuse() {
     let tests: BTreeSet<&str> = words_after(&sources, "fn hazard_").collect();
     let table = fs::read_to_string(root().join("spec/hazards.md")).unwrap();
     let mut rows = BTreeMap::new();
-    let mut wrong = Vec::new();
+    let (mut all, mut excused, mut wrong) = (0, 0, Vec::new());
     for line in table.lines().filter(|line| line.starts_with("| 0")) {
         let cells: Vec<&str> = line.trim_matches('|').split(" | ").map(str::trim).collect();
         let [id, _, _, proof] = cells[..] else { panic!("a row has four cells: {line}") };
+        all += 1;
         if rows.insert(id, proof).is_some() {
             wrong.push(format!("{id} is there twice"));
         }
-        if proof.starts_with("excused: ") {
+        if let Some(why) = proof.strip_prefix("excused: ") {
+            println!("hazard {id} is excused: {why}");
+            excused += 1;
             continue;
         }
         let token = format!("_{}_", id.to_lowercase().replace('-', "_"));
@@ -95,6 +98,11 @@ fn every_hazard_has_a_test_of_its_name_or_an_excuse() {
         }
     }
     wrong.extend(rows.keys().map(|id| format!("{id} is no hazard")));
+    println!(
+        "hazards: {all} in all, {} with a test of their name, {excused} excused, {} wrong",
+        all - excused,
+        wrong.len()
+    );
     assert!(wrong.is_empty(), "spec/hazards.md:\n{}", wrong.join("\n"));
 }
 
@@ -118,6 +126,21 @@ fn every_clause_is_cited_where_it_is_proved_or_excused() {
     let excused: BTreeSet<&str> = NOT_CITED.iter().map(|(id, _)| *id).collect();
     let uncovered: Vec<&String> =
         clauses.iter().filter(|id| !excused.contains(id.as_str()) && !is_cited(id)).collect();
+    for (id, why) in NOT_CITED {
+        println!("clause {id} is excused: {why}");
+    }
+    let mut layers: BTreeMap<&str, usize> = BTreeMap::new();
+    for id in &clauses {
+        *layers.entry(id.split('-').next().unwrap_or_default()).or_default() += 1;
+    }
+    let layers: Vec<String> = layers.iter().map(|(layer, count)| format!("{layer} {count}")).collect();
+    let (all, excuses) = (clauses.len(), excused.len());
+    println!(
+        "clauses: {all} in all ({}), {} cited by code or tests, {excuses} excused, {} uncovered",
+        layers.join(", "),
+        all - excuses - uncovered.len(),
+        uncovered.len(),
+    );
     assert!(uncovered.is_empty(), "no test and no doc line cites {uncovered:?}");
     let stale: Vec<&&str> = excused.iter().filter(|id| !clauses.contains(**id) || is_cited(id)).collect();
     assert!(stale.is_empty(), "excused in vain: {stale:?}");

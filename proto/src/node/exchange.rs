@@ -328,6 +328,7 @@ impl<C: Crypto, R: Rng> Ctx<'_, C, R> {
             }
             self.after_stream(slot);
         } else {
+            super::narrate::full("streams");
             self.send_reset(peer, syn);
         }
     }

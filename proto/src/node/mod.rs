@@ -8,7 +8,7 @@
 //! Who does what, by file: `inbound` takes datagrams apart, `outbound` puts them together, `exchange` agrees on
 //! keys and answers questions about peers, `extension` agrees with peers of our kind on more, `admission` decides who may open a stream, `open` holds the
 //! application's side of streams and datagrams, `handshake` carries trust messages on port 444, `beacon` talks to
-//! the beacon, `peer` and `streams` are the rows of the two tables, `memory` is where they live.
+//! the beacon, `narrate` tells a log, `peer` and `streams` are the rows of the two tables, `memory` is where they live.
 
 mod admission;
 mod beacon;
@@ -20,6 +20,7 @@ mod handshake;
 mod inbound;
 mod listeners;
 mod memory;
+mod narrate;
 mod notices;
 mod open;
 mod outbound;
@@ -293,7 +294,9 @@ impl<M: Memory<C>, C: Crypto, R: Rng> Node<M, C, R> {
     /// The next thing the owner should know.
     #[must_use]
     pub fn poll_event(&mut self, now: Instant) -> Option<Event> {
-        self.ctx(now).event()
+        let event = self.ctx(now).event()?;
+        narrate::narrate(&event);
+        Some(event)
     }
 
     /// When [`Node::handle_timeout`] must be called next; `None` is never.
@@ -408,6 +411,7 @@ impl<C: Crypto, R: Rng> Ctx<'_, C, R> {
             }
         }
         self.core.counters.overflowed += 1;
+        narrate::full("peers");
         None
     }
 

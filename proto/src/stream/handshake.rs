@@ -1,6 +1,6 @@
 //! Opening: SYN and SYN|ACK, and telling a copy from a peer that started over.
 
-use super::config::{MAX_STALE_ANSWERS, SYN_COPY_TIME};
+use super::config::{MAX_STALE_ANSWERS, Millis, SYN_ACK_WAIT, SYN_COPY_TIME};
 use super::machine::{FinIn, Phase};
 use super::receiver::Receiver;
 use super::{CloseReason, Events, Handled, Segment, Seq, Stream};
@@ -10,13 +10,20 @@ use crate::time::Instant;
 impl Stream {
     /// A SYN without ACK for a connection that exists.
     pub(super) fn on_syn(&mut self, now: Instant, seg: &Segment, pool: &mut Pool) -> Handled {
-        // The reference does not know simultaneous open, and a dialer's port takes no connections.
-        if !self.accepted {
-            return Handled::Done;
-        }
         let copy = Seq::new(seg.seq) == self.peer_isn;
         match self.phase {
+            // The peer dials us from the port we dial it at: simultaneous open (RFC 9293, 3.5).
+            Phase::SynSent { .. } => {
+                self.peer_isn = Seq::new(seg.seq);
+                self.receiver = Receiver::new(self.peer_isn + 1, self.limits.recv_buffer);
+                self.sender.set_window(seg.window);
+                let wait = Millis::new(SYN_ACK_WAIT);
+                self.phase = Phase::SynReceived { resend: now + SYN_ACK_WAIT, wait };
+                (self.due.syn, self.due.syn_ack) = (false, true);
+            }
             Phase::SynReceived { .. } if copy => self.due.syn_ack = true,
+            // A dialer's port takes no new connections.
+            _ if !self.accepted => {}
             // Nothing was said yet, so old and new connection cannot be told apart, nor need be.
             Phase::Open { .. } if copy && self.is_untouched() => self.due.syn_ack = true,
             Phase::Open { since } if copy && now.since(since) < SYN_COPY_TIME => {}
@@ -43,6 +50,13 @@ impl Stream {
             Phase::SynSent { .. } if Seq::new(seg.ack) == self.isn + 1 => {
                 self.peer_isn = Seq::new(seg.seq);
                 self.receiver = Receiver::new(self.peer_isn + 1, self.limits.recv_buffer);
+                self.open(now, seg.window);
+                self.acks.owe();
+            }
+            // The other half of a simultaneous open.
+            Phase::SynReceived { .. }
+                if Seq::new(seg.ack) == self.isn + 1 && Seq::new(seg.seq) == self.peer_isn =>
+            {
                 self.open(now, seg.window);
                 self.acks.owe();
             }

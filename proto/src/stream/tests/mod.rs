@@ -11,6 +11,8 @@ mod hostile;
 mod link;
 mod loss;
 mod recovery;
+mod script;
+mod traces;
 mod vectors;
 mod window;
 

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::stream::{CloseReason, State, Unanswered};
+use proptest::prelude::*;
 
 const P1: u32 = PEER_ISN.wrapping_add(1);
 
@@ -188,4 +189,52 @@ fn a_silent_peer_is_gone() {
     let never = Config { keepalive: None, idle_timeout: None, ..Config::DEFAULT };
     let end = End::open_with(0, 512, &never);
     assert_eq!(end.stream.poll_timeout(), None, "nothing to wait for");
+}
+
+proptest! {
+    /// A peer that sends all it may, and never more, loses nothing, however slowly it is read.
+    #[test]
+    fn what_a_window_promises_is_kept(
+        isn in prop::sample::select(ISNS.to_vec()),
+        rounds in prop::collection::vec((0usize..40, 0usize..40_000), 1..40),
+    ) {
+        let mut end = End::open(isn);
+        let (mut sent, mut promised) = (0, 144);
+        for (segments, reads) in rounds {
+            for _ in 0..segments.min(promised - sent) {
+                let seq = P1.wrapping_add((sent * MSS) as u32);
+                end.feed(seg(Flags::ACK, seq, isn.wrapping_add(1), 512), &pattern(sent * MSS, MSS));
+                sent += 1;
+            }
+            let mut room = vec![0; reads];
+            let _ = end.stream.read(end.now, &mut room, &mut end.memory.pool());
+            for (_, segment, _) in end.pass(Duration::from_millis(200)) {
+                let acked = segment.ack.wrapping_sub(P1) as usize;
+                prop_assert_eq!(acked % MSS, 0);
+                promised = promised.max(acked / MSS + usize::from(segment.window));
+            }
+            prop_assert_eq!(end.stream.receiver.next.get(), P1.wrapping_add((sent * MSS) as u32));
+        }
+        prop_assert!(end.read_all().len() <= sent * MSS);
+        end.release();
+    }
+
+    #[test]
+    fn no_more_is_under_way_than_the_peer_has_room_for(
+        isn in prop::sample::select(ISNS.to_vec()),
+        window in 1u16..=512,
+        rounds in prop::collection::vec((0usize..60_000, 0u32..40, 0u64..50), 1..40),
+    ) {
+        let mut end = End::open_with(isn, window, &Config::DEFAULT);
+        let mut acked = 0;
+        for (len, segments, wait) in rounds {
+            let _ = end.stream.write(end.now, &pattern(0, len), &mut end.memory.pool()).unwrap();
+            end.pass(Duration::from_millis(wait));
+            let under_way = end.stream.stats().unacked;
+            prop_assert!(under_way <= u32::from(window.min(128)), "{} of {}", under_way, window);
+            let nxt = end.stream.sender.queue.nxt.get().wrapping_sub(isn.wrapping_add(1));
+            acked = nxt.min(acked + segments * MSS as u32);
+            end.feed(seg(Flags::ACK, P1, isn.wrapping_add(1).wrapping_add(acked), window), b"");
+        }
+    }
 }

@@ -423,3 +423,76 @@ fn hazard_08_21_a_handshake_that_never_comes_is_not_waited_for() {
     let ended = rogue.received(&mut net).into_iter().filter(|(h, _)| h.flags == Flags::RST).count();
     assert_eq!(ended, 20);
 }
+
+/// Releases read the first segment of a trust message only; longer ones are lost (08-14). We collect.
+/// Proves TRU-4.
+#[test]
+fn hazard_08_14_a_trust_message_of_several_segments_is_collected() {
+    let mut net = Net::new(19);
+    let a = public(&mut net);
+    for (from, part, finishes) in
+        [(50_000u16, 2000, false), (50_001, 400, false), (50_002, 7, false), (50_003, 400, true)]
+    {
+        let mut rogue = Rogue::new(&mut net);
+        rogue.meet(&mut net, a);
+        let request = rogue.trust_request(&net, a, &"why ".repeat(250));
+        net.hosts[a].events.clear();
+        rogue.syn(&mut net, a, from, port::TRUST);
+        net.run_for(10 * MS);
+        let (syn_ack, _) = rogue.received(&mut net).pop().unwrap();
+        let mut segment = rogue.header(&net, a, Protocol::Stream, from, port::TRUST);
+        (segment.flags, segment.ack, segment.window) = (Flags::ACK, syn_ack.seq.wrapping_add(1), 512);
+        segment.seq = 1001;
+        // The one that finishes too early is told so, not waited for.
+        let message = if finishes { &request[..1000] } else { &request[..] };
+        for part in message.as_bytes().chunks(part) {
+            assert!(!net.hosts[a].events.iter().any(|event| matches!(event, Event::Trust(_))));
+            rogue.send(&mut net, a, &segment, part);
+            segment.seq += part.len() as u32;
+            net.run_for(10 * MS);
+        }
+        if finishes {
+            segment.flags = Flags::FIN;
+            rogue.send(&mut net, a, &segment, b"");
+            net.run_for(10 * MS);
+        }
+        rogue.received(&mut net);
+        let asked = net.hosts[a].node.pending().any(|request| request.node == rogue.id);
+        assert_eq!(asked, !finishes, "parts of {part}");
+        let events = &net.hosts[a].events;
+        let refused = events.iter().any(|event| matches!(event, Event::HandshakeRefused { .. }));
+        assert_eq!(refused, finishes, "parts of {part}: {events:?}");
+    }
+}
+
+/// Somebody with a tunnel pings as fast as he can. Proves PKT-9.
+#[test]
+fn pings_of_one_peer_are_answered_at_a_limited_rate_and_those_of_others_as_before() {
+    let mut net = Net::new(20);
+    let a = net.add(|_| {});
+    let (mut loud, mut modest) = (Rogue::new(&mut net), Rogue::new(&mut net));
+    let mut answers = [0, 0];
+    loud.meet(&mut net, a);
+    modest.meet(&mut net, a);
+    for second in 0..10 {
+        for _ in 0..100 {
+            let ping = loud.header(&net, a, Protocol::Control, 0, port::PING);
+            loud.send(&mut net, a, &ping, b"pathprobe.v1");
+            net.run_for(10 * MS);
+        }
+        // What 1.18.0 does, and three times what it may do in ten seconds.
+        let probe = modest.header(&net, a, Protocol::Control, 0, port::PING);
+        modest.send(&mut net, a, &probe, b"pathprobe.v1");
+        net.run_for(10 * MS);
+        let pongs = |packets: Vec<(Header, Vec<u8>)>| {
+            packets
+                .iter()
+                .filter(|(header, payload)| header.flags == Flags::ACK && payload == b"pathprobe.v1")
+                .count()
+        };
+        answers[0] += pongs(loud.received(&mut net));
+        answers[1] += pongs(modest.received(&mut net));
+        assert_eq!(answers[1], second + 1);
+    }
+    assert!((115..=125).contains(&answers[0]), "{} of 1000 answered", answers[0]);
+}

@@ -312,6 +312,22 @@ fn info_has_every_key_of_the_released_daemons() {
 }
 
 #[test]
+fn a_connection_that_its_client_has_closed_is_not_listed_without_a_number() {
+    let mut world = World::new();
+    let (a, b) = (world.daemon(1, public), world.daemon(2, public));
+    let program = world.program_at(a);
+    world.ready(b);
+    let kept = world.dial(program, at(2, port::ECHO), SECOND).unwrap();
+    let closed = world.dial(program, at(2, port::ECHO), SECOND).unwrap();
+    world.say(program, &Request::Close { id: closed });
+    world.rest(SECOND / 10);
+    let info = world.json(program, &Request::Info, JsonKind::Info).unwrap();
+    let listed: Vec<_> =
+        info["conn_list"].as_array().unwrap().iter().map(|conn| conn["id"].clone()).collect();
+    assert_eq!(listed, [kept]);
+}
+
+#[test]
 fn settings_change_through_the_registry_and_errors_keep_their_words() {
     let mut world = World::new();
     let (a, b) = (world.daemon(1, public), world.daemon(2, public));

@@ -8,18 +8,22 @@ use crate::{
     addr::Addr,
     crypto::Crypto,
     path::Route,
+    pool::Pool,
     port,
     rng::Rng,
-    stream::{CloseReason, Events, Read, Stream},
+    stream::{CloseReason, Events, State},
     time::{Duration, Instant},
     trust::{
         Action, Decision, Delivery, Intent, MESSAGE_MAX, Now, Peer, Pending, Refused, Requested, Storage,
-        Trust, TrustError, Trusted, WRITTEN_MAX,
+        Trust, TrustError, Trusted, WRITTEN_MAX, is_complete,
     },
 };
 
 /// How long a handshake stream may stay silent before it is closed (the releases wait 10 s for the first segment).
 pub(super) const IDLE: Duration = Duration::from_secs(15);
+
+/// How long the parts of one message are collected once the stream is open.
+const COLLECT: Duration = Duration::from_secs(10);
 
 /// Joins the trust machine with its memory while other fields stay free.
 macro_rules! trust {
@@ -274,16 +278,23 @@ impl<C: Crypto, R: Rng> Ctx<'_, C, R> {
     }
 
     fn incoming_message(&mut self, id: StreamId, events: Events) {
-        if events.contains(Events::READABLE) {
+        let now = self.now;
+        let pool = Pool::new(&mut self.core.pool, self.parts.chunks, self.parts.bytes);
+        let row = self.parts.streams.get(id.slot as usize);
+        let Some(stream) = row.and_then(|row| row.stream.as_ref()) else { return };
+        let ended = stream.state() != State::Established;
+        let late = stream.open_since().is_some_and(|since| now.since(since) >= COLLECT);
+        if events.contains(Events::READABLE) || ended {
             let mut message = [0; MESSAGE_MAX];
-            if let Ok(Read::Bytes(len)) = self.read(id, &mut message) {
-                self.message(id.slot, message.get(..len).unwrap_or_default());
+            let len = stream.peek(&mut message, &pool);
+            let text = message.get(..len).unwrap_or_default();
+            if len > 0 && (ended || len == MESSAGE_MAX || is_complete(text)) {
+                self.message(id.slot, text);
                 self.release(id);
                 return;
             }
         }
-        let over = |stream: &Stream| !is_open(stream);
-        if self.stream(id.slot).and_then(|row| row.stream.as_ref()).is_none_or(over) {
+        if late || !is_open(stream) {
             self.release(id);
         }
     }

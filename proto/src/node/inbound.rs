@@ -9,7 +9,11 @@ use super::{COMPLAINT_RATE, Ctx, EXCHANGE_BURST, EXCHANGE_RATE, Event, STRANGER_
 use crate::{
     addr::{Addr, SockAddr},
     crypto::{Crypto, same_key},
-    node::{exchange::probe_sent, peer::ParkedExchange, stream_timer},
+    node::{
+        exchange::probe_sent,
+        peer::{PING_BURST, PING_RATE, ParkedExchange},
+        stream_timer,
+    },
     path::Route,
     port,
     ring::Ring,
@@ -259,7 +263,10 @@ impl<C: Crypto, R: Rng> Ctx<'_, C, R> {
         // the path when nobody answers.
         if !header.flags.contains(Flags::ACK) {
             let is_ping = header.src_port != 0 || !payload.is_empty();
-            if header.dst_port == port::PING && header.dst.node == self.core.id && is_ping {
+            let is_ping = header.dst_port == port::PING && header.dst.node == self.core.id && is_ping;
+            if is_ping
+                && self.peer(slot).is_some_and(|peer| peer.ping_bucket.take(now, PING_RATE, PING_BURST))
+            {
                 let pong = Header {
                     flags: Flags::ACK,
                     protocol: Protocol::Control,

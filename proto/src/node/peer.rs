@@ -19,6 +19,12 @@ pub(super) const SYN_BURST: u32 = 64;
 /// Stream requests per second from one peer once the burst is used up.
 pub(super) const SYN_RATE: u32 = 10;
 
+/// Pings from one peer that are answered at once; then [`PING_RATE`] per second. 1.18.0 sends three in ten seconds, we
+/// one in 300 ms at most.
+pub(super) const PING_BURST: u32 = 20;
+/// Pings per second from one peer that are answered once the burst is used up.
+pub(super) const PING_RATE: u32 = 10;
+
 /// No slot.
 pub(crate) const NONE: u32 = u32::MAX;
 
@@ -82,6 +88,7 @@ pub struct PeerSlot<C: Crypto> {
     /// A stream request that waits for the verdict.
     pub(crate) parked_syn: Option<Header>,
     pub(crate) syn_bucket: Bucket,
+    pub(crate) ping_bucket: Bucket,
     pub(crate) streams: u32,
     /// First stream that waits for keys; linked through the stream slots.
     pub(crate) blocked: u32,
@@ -145,6 +152,7 @@ impl<C: Crypto> PeerSlot<C> {
             verdict: Verdict::Unknown,
             parked_syn: None,
             syn_bucket: Bucket::full(SYN_BURST),
+            ping_bucket: Bucket::full(PING_BURST),
             contacted: None,
             proved: false,
             streams: 0,

@@ -209,6 +209,19 @@ impl Stream {
         }
     }
 
+    /// Copies the bytes ready to be read, over the bounds of segments, without taking them. How many there are.
+    pub fn peek(&self, out: &mut [u8], pool: &Pool) -> usize {
+        self.receiver.peek(out, pool)
+    }
+
+    /// When the handshake was complete, if it is and the stream is not over.
+    pub fn open_since(&self) -> Option<Instant> {
+        match self.phase {
+            Phase::Open { since } => Some(since),
+            _ => None,
+        }
+    }
+
     /// Bytes ready to be read.
     pub fn peek_len(&self) -> usize {
         usize::try_from(self.receiver.readable()).unwrap_or(usize::MAX)

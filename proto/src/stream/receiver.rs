@@ -258,6 +258,22 @@ impl Receiver {
         done
     }
 
+    /// Copies what is ready to be read to `out` and leaves it there. How many bytes that are.
+    pub(super) fn peek(&self, out: &mut [u8], pool: &Pool) -> usize {
+        let (mut done, mut at) = (0, self.ready.head);
+        while let Some(handle) = at {
+            let chunk = pool.get(handle);
+            let unread = pool.data(handle).get(chunk.taken.into()..).unwrap_or(&[]);
+            let n = unread.len().min(out.len() - done);
+            if let (Some(to), Some(from)) = (out.get_mut(done..done + n), unread.get(..n)) {
+                to.copy_from_slice(from);
+            }
+            done += n;
+            at = chunk.next.filter(|_| done < out.len());
+        }
+        done
+    }
+
     /// Bytes a window unit stands for to this peer's sender.
     fn unit(&self) -> u32 {
         if self.peer_is_modern() { DEFAULT_MSS.into() } else { MAX_MSS.into() }

@@ -36,6 +36,11 @@ impl fmt::Display for JsonError {
 
 impl core::error::Error for JsonError {}
 
+/// Whether more bytes would change nothing: one value is complete, or what is there is no JSON.
+pub(crate) fn is_complete(bytes: &[u8]) -> bool {
+    Reader::new(bytes).skip() != Err(JsonError::Incomplete)
+}
+
 /// A position in a JSON text.
 #[derive(Clone, Debug)]
 pub(super) struct Reader<'a> {

@@ -30,6 +30,7 @@ use heapless::Deque;
 pub use action::{Action, AutoReason, Delivery, TrustEvent};
 pub use error::{Refused, TrustError};
 pub use json::JsonError;
+pub(crate) use json::is_complete;
 pub use message::{
     Field, Kind, MESSAGE_MAX, Message, MessageError, NoRoom, TEXT_MAX, Text, WRITTEN_MAX, signed_text,
 };

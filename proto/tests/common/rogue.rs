@@ -79,6 +79,19 @@ impl Rogue {
         net.hosts[victim].node.handle_datagram(net.now, self.address, &mut frame);
     }
 
+    /// A request for trust, signed, as text.
+    pub(crate) fn trust_request(&self, net: &Net, victim: usize, justification: &str) -> String {
+        let text = |bytes: &[u8]| pilot_proto::base64::encode(bytes).map(char::from).collect::<String>();
+        let signed = format!("handshake:{}:{}", self.id, net.hosts[victim].id);
+        format!(
+            r#"{{"type":"handshake_request","node_id":{},"public_key":"{}","justification":"{justification}","signature":"{}","reason":"","timestamp":{}}}"#,
+            self.id,
+            text(self.identity.public()),
+            text(&self.identity.sign(&RustCrypto, signed.as_bytes())),
+            net.now.as_micros() / 1_000_000,
+        )
+    }
+
     /// A SYN to a port of the victim.
     pub(crate) fn syn(&mut self, net: &mut Net, victim: usize, from: u16, to: u16) {
         let mut header = self.header(net, victim, Protocol::Stream, from, to);

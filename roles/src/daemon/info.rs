@@ -70,13 +70,13 @@ impl<C: Crypto + Clone + Send + 'static, R: Rng> Daemon<C, R> {
             "webhook_circuit_skips": 0,
             "webhook_queue_dropped": self.webhook.dropped(),
         });
-        let truncated = (peers.len() > MAX_PEERS, streams.len() > MAX_STREAMS);
         let peer_list: Vec<Value> = peers.iter().take(MAX_PEERS).map(|peer| peer_entry(now, peer)).collect();
-        let conn_list: Vec<Value> = streams
-            .iter()
-            .take(MAX_STREAMS)
-            .map(|stream| conn_entry(self.number(stream.id), stream))
-            .collect();
+        // A stream that its client has let go has no number any more and only waits out its end.
+        let numbered = streams.iter().filter_map(|stream| Some((self.number(stream.id)?, stream)));
+        let numbered: Vec<_> = numbered.take(MAX_STREAMS + 1).collect();
+        let truncated = (peers.len() > MAX_PEERS, numbered.len() > MAX_STREAMS);
+        let conn_list: Vec<Value> =
+            numbered.iter().take(MAX_STREAMS).map(|&(number, stream)| conn_entry(number, stream)).collect();
         if let Value::Object(map) = &mut info {
             map.insert("peer_list".into(), peer_list.into());
             map.insert("conn_list".into(), conn_list.into());
@@ -184,12 +184,12 @@ fn peer_entry(now: Now, peer: &PeerInfo) -> Value {
     entry
 }
 
-fn conn_entry(number: Option<u32>, stream: &StreamInfo) -> Value {
+fn conn_entry(number: u32, stream: &StreamInfo) -> Value {
     let stats = &stream.stats;
     let counters = &stats.counters;
     let millis = |time: core::time::Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
     json!({
-        "id": number.unwrap_or_default(),
+        "id": number,
         "local_port": stream.local_port,
         "remote_addr": stream.remote.addr.to_string(),
         "remote_port": stream.remote.port,

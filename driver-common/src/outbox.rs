@@ -13,9 +13,11 @@ pub(crate) const MAX_BATCH: usize = 65_507;
 /// What a role may write in one call.
 const LENT: usize = 65_536;
 
-/// Segments above this may not fit the first link (1500 − 40 − 8); the kernel refuses to segment those, and quinn-udp
-/// would then give up segmentation for the whole socket. Sent one by one, they may be fragmented.
-const MAX_OFFLOADED_SEGMENT: usize = 1452;
+/// Segments above this may not fit the first link (1500 − 20 − 8, over IPv6 − 40 − 8); the kernel refuses to segment
+/// those, and quinn-udp would then give up segmentation for the whole socket. Sent one by one, they may be fragmented.
+const MAX_OFFLOADED_V4: usize = 1472;
+/// The same over IPv6.
+const MAX_OFFLOADED_V6: usize = 1452;
 
 /// What became of asking the role once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,7 +33,15 @@ pub(crate) enum Polled {
 /// The kernel's side of an [`Outbox`].
 pub(crate) trait Kernel {
     /// Hands over `bytes`: one datagram, or several of `segment` bytes each.
-    fn send(&mut self, to: SocketAddr, bytes: &[u8], segment: Option<usize>) -> io::Result<()>;
+    ///
+    /// What may not be fragmented is lost on the way if it does not fit.
+    fn send(
+        &mut self,
+        to: SocketAddr,
+        bytes: &[u8],
+        segment: Option<usize>,
+        may_fragment: bool,
+    ) -> io::Result<()>;
 
     /// How many segments one call may carry; falls to 1 when the network card refuses segmentation.
     fn max_segments(&self) -> usize;
@@ -43,6 +53,7 @@ struct Batch {
     start: usize,
     end: usize,
     segment: usize,
+    may_fragment: bool,
 }
 
 impl Batch {
@@ -51,12 +62,16 @@ impl Batch {
     }
 
     fn may_be_offloaded(&self) -> bool {
-        self.segment <= MAX_OFFLOADED_SEGMENT || self.to.ip().to_canonical().is_loopback()
+        let ip = self.to.ip().to_canonical();
+        let most = if ip.is_ipv4() { MAX_OFFLOADED_V4 } else { MAX_OFFLOADED_V6 };
+        self.segment <= most || ip.is_loopback()
     }
 
     /// Whether `next`, which lies right behind it in the buffer, can go in the same call.
     fn joins(&self, next: &Batch, max_segments: usize) -> bool {
         self.to == next.to
+            && self.may_fragment
+            && next.may_fragment
             && self.may_be_offloaded()
             && self.len().is_multiple_of(self.segment)
             && (next.segment == self.segment || (next.len() == next.segment && next.len() < self.segment))
@@ -115,7 +130,8 @@ impl Outbox {
             self.last_error = Some(io::Error::other(format!("{len} bytes to {}", transmit.to)));
             return Polled::Some;
         }
-        let next = Batch { to: transmit.to, start, end: start + len, segment };
+        let may_fragment = transmit.may_fragment;
+        let next = Batch { to: transmit.to, start, end: start + len, segment, may_fragment };
         match &mut self.staged {
             Some(staged) if staged.joins(&next, kernel.max_segments()) => staged.end = next.end,
             Some(_) => {
@@ -167,7 +183,7 @@ impl Outbox {
             let end = batch.end.min(batch.start.saturating_add(segments * batch.segment));
             let bytes = &self.buffer[batch.start..end];
             let several = (bytes.len() > batch.segment).then_some(batch.segment);
-            match kernel.send(batch.to, bytes, several) {
+            match kernel.send(batch.to, bytes, several, batch.may_fragment) {
                 Ok(()) => batch.start = end,
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
                     self.full = true;
@@ -196,10 +212,18 @@ mod tests {
         room: usize,
         card_refuses: bool,
         calls: Vec<(SocketAddr, Vec<u8>, Option<usize>)>,
+        /// What was sent with fragments forbidden.
+        whole: Vec<Vec<u8>>,
     }
 
     impl Kernel for Fake {
-        fn send(&mut self, to: SocketAddr, bytes: &[u8], segment: Option<usize>) -> io::Result<()> {
+        fn send(
+            &mut self,
+            to: SocketAddr,
+            bytes: &[u8],
+            segment: Option<usize>,
+            may_fragment: bool,
+        ) -> io::Result<()> {
             if segment.is_some() && self.card_refuses {
                 self.max = 1;
                 return Err(io::Error::from_raw_os_error(5));
@@ -209,6 +233,7 @@ mod tests {
             }
             self.room -= 1;
             self.calls.push((to, bytes.to_vec(), segment));
+            self.whole.extend((!may_fragment).then(|| bytes.to_vec()));
             Ok(())
         }
 
@@ -224,7 +249,7 @@ mod tests {
     fn put(outbox: &mut Outbox, kernel: &mut Fake, port: u16, data: &[u8], segment: Option<usize>) -> Polled {
         outbox.poll(kernel, |buffer| {
             buffer[..data.len()].copy_from_slice(data);
-            Some(Transmit { to: to(port), len: data.len(), segment_size: segment })
+            Some(Transmit { to: to(port), len: data.len(), segment_size: segment, may_fragment: true })
         })
     }
 
@@ -244,6 +269,20 @@ mod tests {
                 (to(8), b"eeee".to_vec(), None)
             ]
         );
+    }
+
+    #[test]
+    fn a_probe_of_the_path_goes_alone_and_whole() {
+        let (mut outbox, mut kernel) = (Outbox::new(), Fake { max: 64, room: 99, ..Fake::default() });
+        put(&mut outbox, &mut kernel, 7, b"aaaa", None);
+        outbox.poll(&mut kernel, |buffer| {
+            buffer[..4].copy_from_slice(b"size");
+            Some(Transmit { to: to(7), len: 4, segment_size: None, may_fragment: false })
+        });
+        put(&mut outbox, &mut kernel, 7, b"bbbb", None);
+        outbox.flush(&mut kernel);
+        assert_eq!(kernel.calls.len(), 3);
+        assert_eq!(kernel.whole, [b"size".to_vec()]);
     }
 
     #[test]

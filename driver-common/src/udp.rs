@@ -45,7 +45,13 @@ struct Wire {
 }
 
 impl Kernel for Wire {
-    fn send(&mut self, to: SocketAddr, bytes: &[u8], segment: Option<usize>) -> io::Result<()> {
+    fn send(
+        &mut self,
+        to: SocketAddr,
+        bytes: &[u8],
+        segment: Option<usize>,
+        may_fragment: bool,
+    ) -> io::Result<()> {
         let destination = match (self.local, to.ip()) {
             (SocketAddr::V6(_), IpAddr::V4(ip)) => SocketAddr::new(ip.to_ipv6_mapped().into(), to.port()),
             _ => to,
@@ -57,7 +63,14 @@ impl Kernel for Wire {
             segment_size: segment,
             src_ip: None,
         };
-        self.state.try_send(UdpSockRef::from(&*self.socket), &transmit)
+        if may_fragment {
+            return self.state.try_send(UdpSockRef::from(&*self.socket), &transmit);
+        }
+        // An option of the socket, not of the datagram; there are a few of these in ten minutes.
+        set_fragments(&self.socket, self.local, Fragments::Forbidden);
+        let sent = self.state.try_send(UdpSockRef::from(&*self.socket), &transmit);
+        set_fragments(&self.socket, self.local, Fragments::WhereNeeded);
+        sent
     }
 
     fn max_segments(&self) -> usize {
@@ -74,7 +87,7 @@ impl<W: Watch> UdpPort<W> {
     ) -> io::Result<Self> {
         let local = socket.local_addr()?;
         let state = UdpSocketState::new(UdpSockRef::from(&socket))?;
-        allow_fragments(&socket, local);
+        set_fragments(&socket, local, Fragments::WhereNeeded);
         grow_buffers(&socket, &state);
         let socket = Arc::new(socket);
         let watch = reactor.watch(socket.clone(), token)?;
@@ -189,22 +202,35 @@ impl<W: Watch> UdpPort<W> {
     }
 }
 
+/// Whether datagrams may be fragmented on their way.
+#[derive(Clone, Copy, Debug)]
+enum Fragments {
+    /// By the kernel where it knows that the path needs it, not by routers.
+    WhereNeeded,
+    /// By nobody, whatever the kernel believes of the path: it is being probed.
+    Forbidden,
+}
+
 /// quinn-udp forbids IP fragments, which QUIC wants. Old peers send and a beacon relays datagrams above the MTU, so here
-/// the kernel's default (fragment where the path needs it) is put back.
-fn allow_fragments(socket: &UdpSocket, local: SocketAddr) {
+/// the kernel's default (fragment where the path needs it) is put back, but for probes.
+fn set_fragments(socket: &UdpSocket, local: SocketAddr, fragments: Fragments) {
     #[cfg(target_os = "linux")]
     {
-        use rustix::net::sockopt;
-        let mut result = sockopt::set_ip_mtu_discover(socket, sockopt::Ipv4PathMtuDiscovery::WANT);
+        use rustix::net::sockopt::{self, Ipv4PathMtuDiscovery, Ipv6PathMtuDiscovery};
+        let (four, six) = match fragments {
+            Fragments::WhereNeeded => (Ipv4PathMtuDiscovery::WANT, Ipv6PathMtuDiscovery::WANT),
+            Fragments::Forbidden => (Ipv4PathMtuDiscovery::PROBE, Ipv6PathMtuDiscovery::PROBE),
+        };
+        let mut result = sockopt::set_ip_mtu_discover(socket, four);
         if local.is_ipv6() {
-            result = result.and(sockopt::set_ipv6_mtu_discover(socket, sockopt::Ipv6PathMtuDiscovery::WANT));
+            result = result.and(sockopt::set_ipv6_mtu_discover(socket, six));
         }
         if let Err(error) = result {
-            tracing::debug!(%error, "IP fragments stay forbidden on the udp socket");
+            tracing::debug!(%error, ?fragments, "IP fragments cannot be chosen on the udp socket");
         }
     }
     #[cfg(not(target_os = "linux"))]
-    let _ = (socket, local);
+    let _ = (socket, local, fragments);
 }
 
 fn grow_buffers(socket: &UdpSocket, state: &UdpSocketState) {

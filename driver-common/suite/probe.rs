@@ -224,7 +224,7 @@ impl Role for Probe {
         assert!(buf.len() >= 65_536);
         let (to, data, segment_size) = self.datagrams.pop_front()?;
         buf[..data.len()].copy_from_slice(&data);
-        Some(Transmit { to, len: data.len(), segment_size })
+        Some(Transmit { to, len: data.len(), segment_size, may_fragment: true })
     }
 
     fn poll_output(&mut self, _: Now) -> Option<Output> {

@@ -178,4 +178,7 @@ pub struct Transmit {
     /// If set, the bytes are several datagrams of this size each (the last may be shorter), so that the driver can
     /// hand them to the kernel in one call. `None` means one datagram.
     pub segment_size: Option<usize>,
+    /// Whether routers on the way, or the kernel, may split them. Not so for a probe of the path, which must arrive whole
+    /// or not at all.
+    pub may_fragment: bool,
 }

@@ -185,12 +185,13 @@ fn hazard_01_h7_initial_numbers_are_not_to_be_guessed() {
     }
 }
 
-/// Proves STR-6 and PKT-11.
+/// Proves STR-6 and PKT-11. What the path has proved to carry whole is another matter (EXT-10, tests/path_mtu.rs).
 #[test]
 fn hazard_01_h11_streams_need_no_fragments() {
     for relayed in [false, true] {
         let mut net = Net::new(8);
-        let (a, b) = (public(&mut net), public(&mut net));
+        let a = public(&mut net);
+        let b = net.add(|config| (config.public, config.extensions.enabled) = (true, false));
         net.set_direct(a, b, !relayed);
         net.run_for(SECOND);
         net.record = true;

@@ -5,17 +5,21 @@
 //!
 //! ```text
 //! announcement.rs   saying what we can do, until the peer has heard it
+//! pmtu.rs           how large a segment the path carries
 //! ```
 
 mod announcement;
+pub mod pmtu;
 
 pub use announcement::{REPEAT_AFTER, REPEATS};
 
 use crate::crypto::Crypto;
-use crate::time::Instant;
+use crate::stream::config::MAX_MSS;
+use crate::time::{Instant, earliest};
 use crate::tunnel::SessionId;
 use crate::wire::extension::Capabilities;
 use announcement::Announcement;
+use pmtu::{Pmtu, Probe};
 
 /// Statements of a peer in one session whose signature was wrong, after which no other is looked at.
 pub const MAX_REFUSED: u8 = 8;
@@ -57,6 +61,7 @@ impl Extensions {
         Capabilities {
             opens_chacha,
             asks_for_chacha: opens_chacha && self.cipher == Cipher::ChaCha,
+            largest_segment: MAX_MSS,
             ..Capabilities::default()
         }
     }
@@ -111,6 +116,10 @@ pub(crate) enum Due {
     Statement,
     /// The peer's statement has arrived.
     Received,
+    /// The peer's probe with this number has arrived.
+    ProbeReceived(u32),
+    /// Does the path carry this?
+    Probe(Probe),
 }
 
 /// What is to be said to one peer.
@@ -119,11 +128,22 @@ pub(crate) struct Talk {
     announcement: Announcement,
     /// The session in which the peer's statement is to be confirmed.
     received: Option<SessionId>,
+    /// The probe of the peer that is to be answered.
+    probe: Option<u32>,
+    /// The largest segment the peer may have found out that we take.
+    pub(crate) answered: u16,
+    pub(crate) pmtu: Pmtu,
 }
 
 impl Talk {
     pub(crate) const fn new() -> Self {
-        Talk { announcement: Announcement::new(), received: None }
+        Talk {
+            announcement: Announcement::new(),
+            received: None,
+            probe: None,
+            answered: 0,
+            pmtu: Pmtu::new(),
+        }
     }
 
     /// The peer has shown in `session`, which seals, that it is one of ours.
@@ -141,20 +161,32 @@ impl Talk {
         self.announcement.heard(session);
     }
 
+    /// A probe arrived that would be a segment of so much payload.
+    pub(crate) fn probed(&mut self, number: u32, segment: u16) {
+        self.probe = Some(number);
+        self.answered = self.answered.max(segment.min(MAX_MSS));
+    }
+
     /// The next message; `sealing` is the session in which it would go.
     pub(crate) fn poll(&mut self, now: Instant, sealing: Option<SessionId>) -> Option<Due> {
         if self.received.take().is_some_and(|session| Some(session) == sealing) {
             return Some(Due::Received);
         }
-        self.announcement.poll(now, sealing).then_some(Due::Statement)
+        if let Some(number) = self.probe.take() {
+            return Some(Due::ProbeReceived(number));
+        }
+        if self.announcement.poll(now, sealing) {
+            return Some(Due::Statement);
+        }
+        self.pmtu.poll(now).map(Due::Probe)
     }
 
     pub(crate) fn is_due(&self, now: Instant) -> bool {
-        self.received.is_some() || self.poll_timeout().is_some_and(|at| at <= now)
+        self.received.is_some() || self.probe.is_some() || self.poll_timeout().is_some_and(|at| at <= now)
     }
 
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
-        self.announcement.poll_timeout()
+        earliest(self.announcement.poll_timeout(), self.pmtu.poll_timeout())
     }
 }
 

@@ -1,17 +1,18 @@
 //! Extensions in their place: recognising a peer of our kind, stating what we can do, and hearing what it can
 //! (`spec/extensions.md`). What is due when is decided in `crate::extension`.
 
-use super::Ctx;
+use super::{Ctx, outbound::Wrap};
 use crate::{
     Transmit,
     crypto::Crypto,
-    extension::Due,
+    extension::{Due, pmtu::Probe},
+    path::Route,
     port,
     rng::Rng,
-    stream::config::RELEASE_WINDOW,
+    stream::config::{MAX_MSS, RELEASE_WINDOW},
     tunnel::SessionId,
     wire::{
-        extension::{MAX_LEN, MAX_LIST, Message, Signed, Statement},
+        extension::{Capabilities, MAX_LEN, MAX_LIST, Message, PROBE_LEN, Signed, Statement},
         packet::{HEADER_LEN, Header, Protocol},
     },
 };
@@ -34,7 +35,7 @@ impl<C: Crypto, R: Rng> Ctx<'_, C, R> {
                 if header.flags.is_empty()
                     && let Ok(message) = Message::parse(payload)
                 {
-                    self.extension_message(slot, session, message);
+                    self.extension_message(slot, session, message, payload.len());
                 }
                 return true;
             }
@@ -54,7 +55,8 @@ impl<C: Crypto, R: Rng> Ctx<'_, C, R> {
         }
     }
 
-    fn extension_message(&mut self, slot: u32, session: SessionId, message: Message<'_>) {
+    fn extension_message(&mut self, slot: u32, session: SessionId, message: Message<'_>, len: usize) {
+        let now = self.now;
         match message {
             Message::Statement { list, signature } => {
                 if self.believe(slot, session, list, &signature) {
@@ -69,7 +71,18 @@ impl<C: Crypto, R: Rng> Ctx<'_, C, R> {
                     peer.talk.heard(session);
                 }
             }
-            Message::Probe { .. } | Message::ProbeReceived { .. } | Message::Renewal => {}
+            Message::Probe { number } => {
+                let Some(peer) = self.peer(slot) else { return };
+                if peer.tunnel.session(session).is_some_and(|session| session.agreement.peer().is_some()) {
+                    peer.talk.probed(number, u16::try_from(len).unwrap_or(u16::MAX));
+                }
+            }
+            Message::ProbeReceived { number } => {
+                if let Some(peer) = self.peer(slot) {
+                    peer.talk.pmtu.on_answer(now, number);
+                }
+            }
+            Message::Renewal => {}
         }
     }
 
@@ -113,8 +126,11 @@ impl<C: Crypto, R: Rng> Ctx<'_, C, R> {
         let len = match due {
             Due::Statement => self.state(slot, session, &mut message)?,
             Due::Received => Message::Received.emit(&mut message).ok()?,
+            Due::ProbeReceived(number) => Message::ProbeReceived { number }.emit(&mut message).ok()?,
+            Due::Probe(probe) => return self.send_probe(slot, &probe, buffer),
         };
-        self.send_extension(slot, message.get(..len)?, buffer)
+        let wrap = self.wrap(slot, None)?;
+        self.send_extension(slot, message.get(..len)?, 0, &wrap, buffer)
     }
 
     /// Writes our statement for a session.
@@ -133,16 +149,27 @@ impl<C: Crypto, R: Rng> Ctx<'_, C, R> {
         Message::Statement { list, signature }.emit(out).ok()
     }
 
-    /// Seals an extension message and sends it on the peer's path.
-    fn send_extension(&mut self, slot: u32, message: &[u8], buffer: &mut [u8]) -> Option<Transmit> {
+    /// Seals an extension message, with zeros behind it up to `size` bytes, and sends it.
+    fn send_extension(
+        &mut self,
+        slot: u32,
+        message: &[u8],
+        size: usize,
+        wrap: &Wrap,
+        buffer: &mut [u8],
+    ) -> Option<Transmit> {
         let now = self.now;
         let node = self.peer(slot)?.node;
-        let wrap = self.wrap(slot, None)?;
-        let len = HEADER_LEN + message.len();
+        let len = HEADER_LEN + message.len().max(size);
+        if wrap.front + len + wrap.back > buffer.len() {
+            return None;
+        }
         let packet = buffer.get_mut(wrap.front..wrap.front + len)?;
-        packet.get_mut(HEADER_LEN..)?.copy_from_slice(message);
+        let (head, padding) = packet.get_mut(HEADER_LEN..)?.split_at_mut_checked(message.len())?;
+        head.copy_from_slice(message);
+        padding.fill(0);
         self.extension_header(node).emit(packet).ok()?;
-        let total = self.seal(slot, &wrap, buffer, len, false)?;
+        let total = self.seal(slot, wrap, buffer, len, false)?;
         if let Some(peer) = self.peer(slot) {
             peer.path.on_sent(now, false);
         }
@@ -151,5 +178,72 @@ impl<C: Crypto, R: Rng> Ctx<'_, C, R> {
 
     fn extension_header(&self, node: u32) -> Header {
         Header { src_port: port::CONTROL, dst_port: port::CONTROL, ..self.control(node, 0, 0) }
+    }
+
+    // --- path MTU ------------------------------------------------------------------------------------------------
+
+    fn send_probe(&mut self, slot: u32, probe: &Probe, buffer: &mut [u8]) -> Option<Transmit> {
+        let wrap = self.wrap(slot, Some(Route::Direct(probe.to)))?;
+        if wrap.route == Route::Relay {
+            return None;
+        }
+        let mut message = [0; PROBE_LEN];
+        Message::Probe { number: probe.number }.emit(&mut message).ok()?;
+        let transmit = self.send_extension(slot, &message, probe.segment.into(), &wrap, buffer)?;
+        Some(Transmit { may_fragment: false, ..transmit })
+    }
+
+    /// What the peer stated in the session in use; only a release's abilities if it has not, or if we are switched off.
+    fn stated(&self, peer: u32) -> Option<Capabilities> {
+        self.parts.peers.get(peer as usize)?.tunnel.agreement().peer().copied()
+    }
+
+    /// Tells a stream how large its segments may be, and how large its peer's are.
+    pub(super) fn fit_segments(&mut self, stream: u32) {
+        let relay = self.relay_available();
+        let Some(peer) = self.stream(stream).map(|row| row.peer) else { return };
+        let sizes = self.stated(peer).filter(|stated| stated.largest_segment > 0).and_then(|_| {
+            let peer = self.parts.peers.get(peer as usize)?;
+            let proved = match peer.path.route(relay) {
+                Some(Route::Direct(to)) => peer.talk.pmtu.segment(to),
+                _ => None,
+            };
+            Some((proved.unwrap_or(0), peer.talk.answered))
+        });
+        let (proved, expected) = sizes.unwrap_or((0, 0));
+        if let Some(stream) = self.stream(stream).and_then(|row| row.stream.as_mut()) {
+            stream.set_segments(proved, expected);
+        }
+    }
+
+    /// Segments of `payload` bytes go out: if they are as large as they may be without proof, larger ones are worth a
+    /// question.
+    pub(super) fn question_path(&mut self, peer: u32, route: Route, payload: usize) {
+        let now = self.now;
+        let base = self.config.stream.mss;
+        let Route::Direct(to) = route else { return };
+        if payload < base.into() {
+            return;
+        }
+        let Some(stated) = self.stated(peer) else { return };
+        let chunk = self.parts.bytes.len().checked_div(self.parts.chunks.len()).unwrap_or(0);
+        let limit = stated.largest_segment.min(MAX_MSS).min(u16::try_from(chunk).unwrap_or(u16::MAX));
+        if payload < limit.into()
+            && let Some(peer) = self.peer(peer)
+        {
+            peer.talk.pmtu.on_traffic(now, to, base, limit);
+        }
+    }
+
+    /// A timer of a stream expired: perhaps because its segments have become too large for the path.
+    pub(super) fn doubt_path(&mut self, stream: u32) {
+        let Some(row) = self.stream(stream) else { return };
+        let peer = row.peer;
+        if row.stream.as_mut().is_some_and(crate::stream::Stream::take_size_doubt)
+            && let Some(row) = self.peer(peer)
+        {
+            row.talk.pmtu.suspect();
+            self.after_peer(peer);
+        }
     }
 }

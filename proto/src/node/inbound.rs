@@ -407,6 +407,7 @@ impl<C: Crypto, R: Rng> Ctx<'_, C, R> {
         if let Some(stream) = self.parts.streams.get_mut(slot as usize).and_then(|row| row.stream.as_mut()) {
             stream.handle_timeout(now, &mut pool);
         }
+        self.doubt_path(slot);
         self.after_stream(slot);
     }
 }

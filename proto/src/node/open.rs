@@ -307,6 +307,7 @@ impl<C: Crypto, R: Rng> Ctx<'_, C, R> {
     pub(super) fn write(&mut self, id: StreamId, data: &[u8]) -> Result<usize, StreamError> {
         self.row(id)?;
         let now = self.now;
+        self.fit_segments(id.slot);
         let mut pool = Pool::new(&mut self.core.pool, self.parts.chunks, self.parts.bytes);
         let row = self.parts.streams.get_mut(id.slot as usize).ok_or(StreamError::Unknown)?;
         let stream = row.stream.as_mut().ok_or(StreamError::Unknown)?;

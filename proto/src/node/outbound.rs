@@ -40,7 +40,7 @@ pub(super) struct Wrap {
     /// Bytes in front of the packet header.
     pub(super) front: usize,
     /// Bytes behind the payload.
-    back: usize,
+    pub(super) back: usize,
 }
 
 impl<C: Crypto, R: Rng> Ctx<'_, C, R> {
@@ -85,7 +85,7 @@ impl<C: Crypto, R: Rng> Ctx<'_, C, R> {
                 (to, MAGIC_LEN)
             }
         };
-        Some(Transmit { to, len, segment_size: None })
+        Some(Transmit { to, len, segment_size: None, may_fragment: true })
     }
 
     // --- key exchanges -------------------------------------------------------------------------------------------
@@ -229,6 +229,7 @@ impl<C: Crypto, R: Rng> Ctx<'_, C, R> {
             self.block(slot, peer);
             return None;
         };
+        self.fit_segments(slot);
         let node = remote.addr.node;
         let src = SockAddr { addr: local, port: local_port };
         let (mut total, mut count, mut size) = (0, 0, 0);
@@ -257,6 +258,7 @@ impl<C: Crypto, R: Rng> Ctx<'_, C, R> {
             if let Some(peer) = self.peer(peer) {
                 peer.path.on_sent(now, owed);
             }
+            self.question_path(peer, wrap.route, size.saturating_sub(wrap.front + HEADER_LEN + wrap.back));
             self.after_peer(peer);
         }
         self.after_stream(slot);
@@ -393,7 +395,7 @@ impl<C: Crypto, R: Rng> Ctx<'_, C, R> {
                 self.core.beacon.address()?
             }
         };
-        Some(Transmit { to, len, segment_size: None })
+        Some(Transmit { to, len, segment_size: None, may_fragment: true })
     }
 }
 

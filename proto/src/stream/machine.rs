@@ -166,6 +166,24 @@ impl Stream {
         }
     }
 
+    /// What has been found out about the path and the peer: segments of `proved` bytes arrive there (0: nothing was), and
+    /// the peer may send some of `expected` bytes. Both may be said again and again; what was cut stays cut.
+    pub fn set_segments(&mut self, proved: u16, expected: u16) {
+        self.sender.set_segment(proved);
+        self.receiver.expect(expected);
+    }
+
+    /// Payload of a full segment, in bytes.
+    pub fn segment(&self) -> u16 {
+        self.sender.mss
+    }
+
+    /// Whether, since the last call, a segment larger than [`Config::mss`] was unanswered until the timer expired: perhaps the
+    /// path does not carry it any more.
+    pub fn take_size_doubt(&mut self) -> bool {
+        core::mem::take(&mut self.sender.size_in_doubt)
+    }
+
     /// Queues data to be sent and returns how much was taken; if not all, [`Events::WRITABLE`] follows when there is
     /// room again. May be called before the stream is connected.
     ///

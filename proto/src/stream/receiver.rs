@@ -39,15 +39,22 @@ pub(super) struct Receiver {
     buffer: u32,
     /// Where the window that was last advertised ends.
     edge: Seq,
-    /// Segments of exactly the modern size seen in a row; stops at [`MODERN_RUN`].
+    /// Segments of exactly the modern size, or the one expected, seen in a row; stops at [`MODERN_RUN`].
     modern_run: u8,
-    /// A segment larger than that was seen.
+    /// A segment larger than those was seen.
     large_seen: bool,
+    /// The largest segment the peer may send; 0: as a release.
+    expected: u16,
 }
 
 impl Receiver {
     pub(super) fn new(next: Seq, buffer: u32) -> Self {
         Receiver { next, edge: next, buffer, ..Receiver::default() }
+    }
+
+    /// The peer may send segments of up to `size` bytes from now on.
+    pub(super) fn expect(&mut self, size: u16) {
+        self.expected = self.expected.max(size.min(MAX_MSS));
     }
 
     /// Bytes ready to be read.
@@ -95,9 +102,10 @@ impl Receiver {
 
     /// Learns from the size of a segment what kind of peer sends it.
     fn observe_size(&mut self, len: usize) {
-        if len > DEFAULT_MSS.into() {
+        let expected = usize::from(self.expected.max(DEFAULT_MSS));
+        if len > expected {
             self.large_seen = true;
-        } else if len == usize::from(DEFAULT_MSS) {
+        } else if len == usize::from(DEFAULT_MSS) || len == expected {
             self.modern_run = self.modern_run.saturating_add(1).min(MODERN_RUN);
         } else if self.modern_run < MODERN_RUN {
             self.modern_run = 0;
@@ -276,7 +284,7 @@ impl Receiver {
 
     /// Bytes a window unit stands for to this peer's sender.
     fn unit(&self) -> u32 {
-        if self.peer_is_modern() { DEFAULT_MSS.into() } else { MAX_MSS.into() }
+        if self.peer_is_modern() { self.expected.max(DEFAULT_MSS).into() } else { MAX_MSS.into() }
     }
 
     fn held(&self) -> u32 {
@@ -334,4 +342,33 @@ impl Receiver {
 
 fn to_u32(len: usize) -> u32 {
     u32::try_from(len).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pool::PoolState;
+
+    /// Proves EXT-15: a window counts the largest segments that are to be expected.
+    #[test]
+    fn the_unit_of_the_window_follows_what_the_peer_may_send() {
+        let (mut chunks, mut bytes) = (std::vec![Chunk::NEW; 512], std::vec![0; 512 * 4096]);
+        let mut state = PoolState::default();
+        let mut pool = Pool::new(&mut state, &mut chunks, &mut bytes);
+        let mut receiver = Receiver::new(Seq::new(1), 1 << 20);
+        let mut take = |receiver: &mut Receiver, len: usize| {
+            assert_eq!(receiver.insert(receiver.next, &[0; 4096][..len], &mut pool), Arrival::InOrder);
+            receiver.unit()
+        };
+        for _ in 1..MODERN_RUN {
+            assert_eq!(take(&mut receiver, 1152), 4096, "it may be an April peer");
+        }
+        assert_eq!(take(&mut receiver, 1152), 1152);
+        receiver.expect(1402);
+        assert_eq!(receiver.unit(), 1402);
+        assert_eq!(take(&mut receiver, 1402), 1402);
+        receiver.expect(1302);
+        assert_eq!(receiver.unit(), 1402, "what was answered stays answered");
+        assert_eq!(take(&mut receiver, 1403), 4096, "that was no peer of ours");
+    }
 }

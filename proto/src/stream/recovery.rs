@@ -341,6 +341,7 @@ impl Sender {
                 if !matches!(self.recovery, Recovery::Timeout { check: Check::Waiting, .. }) {
                     self.congestion.on_timeout(now, self.queue.nxt.distance(self.queue.una));
                 }
+                self.doubt_size(pool);
                 self.queue.expire(now, pool);
                 self.recovery = Recovery::Timeout { until: self.queue.nxt, check: Check::Waiting };
                 (self.duplicates, self.reorder_at, self.tail) = (0, None, Tail::None);

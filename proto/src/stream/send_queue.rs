@@ -197,6 +197,9 @@ impl SendQueue {
         pool: &mut Pool,
     ) -> Option<(Seq, usize)> {
         let head = self.unsent_head?;
+        if u32::from(pool.get(head).len) > mss {
+            return self.send_oversize(now, mss, head, out, pool);
+        }
         let len = copy(pool.data(head), out)?;
         pool.update(head, |chunk| (chunk.sent, chunk.fate) = (now, Fate::Flying));
         let chunk = pool.get(head);
@@ -212,10 +215,32 @@ impl SendQueue {
         Some((chunk.seq, len))
     }
 
-    /// Sends the first lost segment again, exactly as it was.
+    /// The first unsent segment is larger than the path carries by now: it counts as sent and lost, and goes in pieces.
+    fn send_oversize(
+        &mut self,
+        now: Instant,
+        mss: u32,
+        head: Handle,
+        out: &mut [u8],
+        pool: &mut Pool,
+    ) -> Option<(Seq, usize)> {
+        pool.update(head, |chunk| (chunk.sent, chunk.fate) = (now, Fate::Lost));
+        let chunk = pool.get(head);
+        self.nxt = chunk.end();
+        self.outstanding += 1;
+        self.lost += 1;
+        self.unsent -= 1;
+        self.unsent_head = chunk.next;
+        self.unsent_len = chunk.next.map_or(0, |next| u32::from(pool.get(next).len));
+        self.send_lost(now, mss, out, pool)
+    }
+
+    /// Sends the first lost segment again, exactly as it was; one larger than `mss`, which only a peer that takes any
+    /// overlap was sent, in pieces.
     pub(super) fn send_lost(
         &mut self,
         now: Instant,
+        mss: u32,
         out: &mut [u8],
         pool: &mut Pool,
     ) -> Option<(Seq, usize)> {
@@ -223,11 +248,24 @@ impl SendQueue {
         while let Some(here) = at.filter(|&here| Some(here) != self.unsent_head) {
             let chunk = pool.get(here);
             if chunk.fate == Fate::Lost {
-                let len = copy(pool.data(here), out)?;
-                pool.set(here, Chunk { sent: now, fate: Fate::Flying, resent: true, ..chunk });
-                self.lost -= 1;
-                self.flight += to_u32(len);
-                return Some((chunk.seq, len));
+                let too_large = u32::from(chunk.len) > mss;
+                let known = u16::try_from(self.una.distance(chunk.seq)).unwrap_or(0);
+                let known = if too_large && self.una.is_after(chunk.seq) { known } else { 0 };
+                let from = chunk.taken.max(known);
+                let rest = pool.data(here).get(from.into()..).unwrap_or_default();
+                let piece = rest.get(..usize::try_from(mss).unwrap_or(usize::MAX)).unwrap_or(rest);
+                let len = copy(piece, out)?;
+                let seq = chunk.seq + u32::from(from);
+                if len == rest.len() {
+                    pool.set(here, Chunk { sent: now, fate: Fate::Flying, resent: true, taken: 0, ..chunk });
+                    self.lost -= 1;
+                    self.flight += u32::from(chunk.len);
+                } else {
+                    // It counts as under way when all of it is.
+                    let taken = from.saturating_add(u16::try_from(len).unwrap_or(u16::MAX));
+                    pool.set(here, Chunk { sent: now, resent: true, taken, ..chunk });
+                }
+                return Some((seq, len));
             }
             at = chunk.next;
         }
@@ -284,7 +322,7 @@ impl SendQueue {
                 self.leave(&chunk);
                 self.sacked += 1;
                 self.note_delivery(now, &chunk, base, &mut delivered);
-                pool.set(here, Chunk { fate: Fate::Sacked, ..chunk });
+                pool.set(here, Chunk { fate: Fate::Sacked, taken: 0, ..chunk });
             }
         }
         delivered
@@ -373,6 +411,7 @@ impl SendQueue {
     pub(super) fn send_last(
         &mut self,
         now: Instant,
+        mss: u32,
         out: &mut [u8],
         pool: &mut Pool,
     ) -> Option<(Seq, usize)> {
@@ -381,12 +420,20 @@ impl SendQueue {
             (last, at) = (at, pool.get(here).next);
         }
         let last = last?;
-        let len = copy(pool.data(last), out)?;
         let chunk = pool.get(last);
+        if u32::from(chunk.len) > mss {
+            // Too large by now: in pieces, like what is lost.
+            self.leave(&chunk);
+            self.sacked -= u32::from(chunk.fate == Fate::Sacked);
+            self.lost += 1;
+            pool.set(last, Chunk { fate: Fate::Lost, taken: 0, ..chunk });
+            return self.send_lost(now, mss, out, pool);
+        }
+        let len = copy(pool.data(last), out)?;
         self.leave(&chunk);
         self.sacked -= u32::from(chunk.fate == Fate::Sacked);
         self.flight += to_u32(len);
-        pool.set(last, Chunk { sent: now, fate: Fate::Flying, resent: true, ..chunk });
+        pool.set(last, Chunk { sent: now, fate: Fate::Flying, resent: true, taken: 0, ..chunk });
         Some((chunk.seq, len))
     }
 
@@ -440,9 +487,15 @@ impl SendQueue {
                     self.sacked -= 1;
                     self.lose(here, &chunk, pool);
                 }
+                Fate::Lost => pool.set(here, Chunk { taken: 0, ..chunk }),
                 _ => {}
             }
         }
+    }
+
+    /// Whether the first segment outstanding is larger than `size` bytes.
+    pub(super) fn head_exceeds(&self, size: u16, pool: &Pool) -> bool {
+        self.outstanding > 0 && self.queue.head.is_some_and(|head| pool.get(head).len > size)
     }
 
     /// Gives all chunks back; what was queued will not be sent.

@@ -3,7 +3,7 @@
 
 use super::Seq;
 use super::config::{
-    BURST, CLOCKED_BURST, Limits, MAX_LATE, MAX_PACE, MIN_PACE, Millis, NAGLE_WAIT, PACED_FROM,
+    BURST, CLOCKED_BURST, Limits, MAX_LATE, MAX_MSS, MAX_PACE, MIN_PACE, Millis, NAGLE_WAIT, PACED_FROM,
     RELEASE_FLIGHT, RELEASE_WINDOW,
 };
 use super::congestion::{Congestion, Controller};
@@ -67,7 +67,12 @@ pub(super) struct Sender {
     /// It once had room for more than any release has.
     roomy: bool,
     pub(super) bear_random_loss: bool,
+    /// Payload of a full segment.
     pub(super) mss: u16,
+    /// What it is without any proof of the path.
+    base: u16,
+    /// A segment larger than that was unanswered until the timer expired.
+    pub(super) size_in_doubt: bool,
     max_flight: u16,
     pub(super) delay: Delay,
     pub(super) recovery: Recovery,
@@ -107,6 +112,8 @@ impl Sender {
             roomy: false,
             bear_random_loss: limits.bear_random_loss,
             mss: limits.mss,
+            base: limits.mss,
+            size_in_doubt: false,
             max_flight: limits.max_flight,
             delay: Delay::default(),
             recovery: Recovery::None,
@@ -131,6 +138,16 @@ impl Sender {
     /// Size of a full segment with this pool, in bytes.
     pub(super) fn full(&self, pool: &Pool) -> usize {
         usize::from(self.mss).min(pool.chunk_size())
+    }
+
+    /// The path has proved to carry segments of `size` bytes; what needs no proof it carries anyway.
+    pub(super) fn set_segment(&mut self, size: u16) {
+        self.mss = size.min(MAX_MSS).max(self.base);
+    }
+
+    /// Notes that the timer expired.
+    pub(super) fn doubt_size(&mut self, pool: &Pool) {
+        self.size_in_doubt |= self.queue.head_exceeds(self.base, pool);
     }
 
     /// Takes a window the peer advertised, in segments.
@@ -215,12 +232,13 @@ impl Sender {
         pool: &mut Pool,
         counters: &mut Counters,
     ) -> Option<(Seq, usize)> {
+        let full = u32::try_from(self.full(pool)).unwrap_or(u32::MAX);
         let sent = if self.tail == Tail::Due {
-            let sent = self.queue.send_last(now, out, pool);
+            let sent = self.queue.send_last(now, full, out, pool);
             self.tail = if sent.is_some() { Tail::Repeated { end: self.queue.nxt } } else { Tail::None };
             sent?
         } else {
-            let sent = self.queue.send_lost(now, out, pool)?;
+            let sent = self.queue.send_lost(now, full, out, pool)?;
             self.resent = self.resent.saturating_add(1);
             if sent.0 == self.queue.una {
                 // It is the answer to this one that is waited for now.

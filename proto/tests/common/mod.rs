@@ -108,6 +108,8 @@ pub(crate) struct Host {
     pub(crate) events: Vec<Event>,
     /// Datagrams sent, for silence checks.
     pub(crate) sent: usize,
+    /// Datagrams sent that may not be fragmented.
+    pub(crate) probes: usize,
     /// The registry does not answer this host.
     pub(crate) registry_down: bool,
 }
@@ -130,6 +132,8 @@ pub(crate) struct Link {
     pub(crate) duplicate: u32,
     /// Extra delay up to this, drawn per datagram: reorders.
     pub(crate) jitter: Duration,
+    /// Largest datagram that passes; larger ones vanish.
+    pub(crate) mtu: usize,
 }
 
 pub(crate) struct Net {
@@ -161,7 +165,7 @@ impl Net {
         Net {
             now: Instant::from_millis(1),
             hosts: Vec::new(),
-            link: Link { delay: MS * 5, loss: 0, duplicate: 0, jitter: Duration::ZERO },
+            link: Link { delay: MS * 5, loss: 0, duplicate: 0, jitter: Duration::ZERO, mtu: usize::MAX },
             cut: BTreeSet::new(),
             beacon: "192.0.2.1:9001".parse().unwrap(),
             beacon_nodes: BTreeMap::new(),
@@ -194,6 +198,7 @@ impl Net {
             config,
             events: Vec::new(),
             sent: 0,
+            probes: 0,
             registry_down: false,
         });
         self.hosts.len() - 1
@@ -227,7 +232,10 @@ impl Net {
         if self.record {
             self.wire.push((from, to, data.to_vec()));
         }
-        if self.cut.contains(&(from, to)) || self.rng.u32() % 1000 < self.link.loss {
+        if self.cut.contains(&(from, to))
+            || self.rng.u32() % 1000 < self.link.loss
+            || data.len() > self.link.mtu
+        {
             return;
         }
         let copies = if self.rng.u32() % 1000 < self.link.duplicate { 2 } else { 1 };
@@ -299,6 +307,7 @@ impl Net {
                 let size = transmit.segment_size.unwrap_or(transmit.len).max(1);
                 for datagram in buffer[..transmit.len].chunks(size) {
                     self.hosts[host].sent += 1;
+                    self.hosts[host].probes += usize::from(!transmit.may_fragment);
                     let datagram = datagram.to_vec();
                     self.launch(from, transmit.to, &datagram);
                 }

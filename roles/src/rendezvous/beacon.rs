@@ -368,6 +368,6 @@ impl Outbox {
             self.to.pop_front();
             return self.poll(buf);
         }
-        Some(Transmit { to, len, segment_size: (messages > 1).then_some(size) })
+        Some(Transmit { to, len, segment_size: (messages > 1).then_some(size), may_fragment: true })
     }
 }

@@ -295,3 +295,45 @@ fn malformed_messages_are_ignored() {
     assert!(!forger.believed(&mut net));
     assert_eq!(forger.heard(&mut net), []);
 }
+
+/// Proves EXT-13 between nodes: an announced exchange that does not arrive is begun by the other side.
+#[test]
+fn a_renewal_that_does_not_come_is_begun_by_the_other_side() {
+    let mut net = Net::new(8);
+    let mut forger = Forger::new(&mut net);
+    let genuine = forger.statement(&net, |_| {});
+    forger.say(&mut net, &genuine);
+    let mut renewal = [0; 8];
+    let len = Message::Renewal.emit(&mut renewal).unwrap();
+    forger.say(&mut net, &renewal[..len]);
+    let victim = net.hosts[forger.victim].address;
+    let exchanges = |net: &Net| {
+        net.wire.iter().filter(|(from, _, data)| *from == victim && data.starts_with(b"PILA")).count()
+    };
+    for (wait, expected) in [(SECOND, 0), (5 * SECOND, 1)] {
+        forger.heard(&mut net);
+        net.run_for(wait);
+        net.wire.clear();
+        // A repeated statement makes it seal an answer.
+        forger.say(&mut net, &genuine);
+        assert_eq!(exchanges(&net).min(1), expected, "after {wait:?}");
+    }
+}
+
+/// Proves EXT-13 and EXT-14 in a life of some hours: keys are replaced once an hour and stated anew in each.
+#[test]
+fn in_hours_of_traffic_each_key_is_stated_anew() {
+    let mut net = Net::new(9);
+    net.record = true;
+    let (a, b) = (net.add(with(Cipher::ChaCha)), net.add(with(Cipher::Either)));
+    for _ in 0..200 {
+        let (got, _) = transfer(&mut net, a, b, b"still there", 10 * SECOND);
+        assert_eq!(got, b"still there");
+        net.run_for(60 * SECOND);
+    }
+    let exchanges = frames(&net, a, b"PILA") + frames(&net, b, b"PILA");
+    assert!((6..=16).contains(&exchanges), "{exchanges} in three hours and a half");
+    for (of, by) in [(a, b), (b, a)] {
+        assert!(stated(&mut net, of, by).is_some_and(|stated| stated.renewals));
+    }
+}

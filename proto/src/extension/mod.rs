@@ -62,7 +62,7 @@ impl Extensions {
             opens_chacha,
             asks_for_chacha: opens_chacha && self.cipher == Cipher::ChaCha,
             largest_segment: MAX_MSS,
-            ..Capabilities::default()
+            renewals: true,
         }
     }
 }
@@ -120,6 +120,8 @@ pub(crate) enum Due {
     ProbeReceived(u32),
     /// Does the path carry this?
     Probe(Probe),
+    /// We replace the key.
+    Renewal,
 }
 
 /// What is to be said to one peer.

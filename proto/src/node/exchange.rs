@@ -454,7 +454,8 @@ impl<C: Crypto, R: Rng> Ctx<'_, C, R> {
         let sending = peer.queued
             || peer.tunnel.exchange_is_due(now)
             || peer.copy_due().is_some_and(|at| at <= now)
-            || peer.talk.is_due(now);
+            || peer.talk.is_due(now)
+            || peer.tunnel.renewal_is_due();
         // What is due now leaves with the next transmit, which asks again; a timer for it would only spin.
         let deadline = Self::peer_deadline(peer, now).filter(|at| *at > now || !sending);
         let _ = self.timers().set(peer_timer(slot), deadline);

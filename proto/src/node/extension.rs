@@ -82,16 +82,21 @@ impl<C: Crypto, R: Rng> Ctx<'_, C, R> {
                     peer.talk.pmtu.on_answer(now, number);
                 }
             }
-            Message::Renewal => {}
+            Message::Renewal => {
+                if let Some(peer) = self.peer(slot) {
+                    peer.tunnel.handle_renewal(now, session);
+                }
+            }
         }
     }
 
     /// Verifies a statement and keeps what it says. Whether the peer has a valid one in this session.
-    fn believe(&mut self, slot: u32, session: SessionId, list: &[u8], signature: &[u8; 64]) -> bool {
+    fn believe(&mut self, slot: u32, id: SessionId, list: &[u8], signature: &[u8; 64]) -> bool {
+        let now = self.now;
         let (receiver, own) = (self.core.id, self.config.extensions.capabilities::<C>());
         let Some(peer) = self.parts.peers.get_mut(slot as usize) else { return false };
         let (sender, identity) = (peer.node, peer.key);
-        let Some(session) = peer.tunnel.session(session).filter(|session| session.authenticated) else {
+        let Some(session) = peer.tunnel.session(id).filter(|session| session.authenticated) else {
             return false;
         };
         if session.agreement.peer().is_some() {
@@ -103,19 +108,24 @@ impl<C: Crypto, R: Rng> Ctx<'_, C, R> {
             .message()
             .is_some_and(|message| self.crypto.ed25519_verify(&identity, &message, signature).is_ok());
         let statement = Statement::parse(list).ok().filter(|_| genuine);
-        match statement {
-            Some(statement) => session.agreement.conclude(&own, statement.capabilities),
-            None => session.agreement.refuse(),
-        }
-        genuine && session.agreement.peer().is_some()
+        let Some(statement) = statement else {
+            session.agreement.refuse();
+            return false;
+        };
+        session.agreement.conclude(&own, statement.capabilities);
+        peer.tunnel.handle_withdrawals(now, id, &statement.withdrawn, self.crypto);
+        true
     }
 
     /// Sends the next extension message to a peer, if one is due.
     pub(super) fn transmit_extension(&mut self, slot: u32, buffer: &mut [u8]) -> Option<Transmit> {
         let now = self.now;
-        let peer = self.peer(slot).filter(|peer| peer.talk.is_due(now))?;
+        let peer = self.peer(slot).filter(|peer| peer.talk.is_due(now) || peer.tunnel.renewal_is_due())?;
         let sealing = peer.tunnel.sealing_session().filter(|_| peer.tunnel.is_ready());
-        let due = peer.talk.poll(now, sealing);
+        let due = match peer.tunnel.take_renewal() {
+            true => Some(Due::Renewal),
+            false => peer.talk.poll(now, sealing),
+        };
         let transmit = due.and_then(|due| self.say(slot, sealing?, due, buffer));
         self.after_peer(slot);
         transmit
@@ -127,6 +137,7 @@ impl<C: Crypto, R: Rng> Ctx<'_, C, R> {
             Due::Statement => self.state(slot, session, &mut message)?,
             Due::Received => Message::Received.emit(&mut message).ok()?,
             Due::ProbeReceived(number) => Message::ProbeReceived { number }.emit(&mut message).ok()?,
+            Due::Renewal => Message::Renewal.emit(&mut message).ok()?,
             Due::Probe(probe) => return self.send_probe(slot, &probe, buffer),
         };
         let wrap = self.wrap(slot, None)?;
@@ -139,9 +150,10 @@ impl<C: Crypto, R: Rng> Ctx<'_, C, R> {
         let capabilities = self.config.extensions.capabilities::<C>();
         let peer = self.parts.peers.get_mut(slot as usize)?;
         let receiver = peer.node;
+        let withdrawn = peer.tunnel.withdraw(self.crypto);
         let session = peer.tunnel.session(session)?;
         let mut list = [0; MAX_LIST];
-        let statement = Statement { capabilities, ..Statement::default() };
+        let statement = Statement { capabilities, withdrawn };
         let len = statement.emit(&mut list).ok()?;
         let list = list.get(..len)?;
         let signed = Signed { sender_key: session.own, receiver_key: session.peer, sender, receiver, list };

@@ -39,6 +39,7 @@ use crate::crypto::{Crypto, PublicKey, WeakKey, same_key};
 use crate::extension::Agreement;
 use crate::rng::Rng;
 use crate::time::{Duration, Instant, earliest};
+use crate::wire::extension::{MAX_WITHDRAWN, Withdrawn};
 use crate::wire::frame::{Sealed, TAG_LEN};
 use offers::{Known, Offers};
 use schedule::{Due, Schedule};
@@ -53,6 +54,10 @@ pub const COPY_WITHIN: Duration = Duration::from_millis(250);
 /// Silence after which a new key that we exchange is tried beside the one in use although it is not answered, and how
 /// long the answer is waited for first.
 pub const TRY_NEW_AFTER: Duration = Duration::from_millis(500);
+/// How long a key that the peer has withdrawn still opens what is under way.
+pub const WITHDRAWN_KEPT: Duration = Duration::from_secs(3);
+/// How long the exchange that a peer has announced may take to arrive.
+pub const RENEWAL_PATIENCE: Duration = Duration::from_secs(5);
 /// Silence after which a key that seals gives way to one that arrives unasked or that the peer still uses.
 pub const GIVE_WAY_AFTER: Duration = Duration::from_secs(1);
 /// A peer that proved itself within this time has a key: its repeated key is not answered, and frames that do not
@@ -106,6 +111,13 @@ pub struct Tunnel<C: Crypto> {
     /// Id of the newest session that opened a frame.
     proved: Option<SessionId>,
     next_id: SessionId,
+    /// The peer has been replacing this session since then (EXT-13).
+    renewing: Option<(SessionId, Instant)>,
+    /// We are, and the peer is to be told.
+    renewal_due: bool,
+    /// The peer will not seal under this session any more (EXT-14): it goes when the frame with this counter has been
+    /// opened, or at this instant.
+    withdrawn: Option<(SessionId, u64, Instant)>,
     last_received: Option<Instant>,
     /// When silence calls for a new key; `None` until the next frame is sealed.
     silence_due: Option<Instant>,
@@ -180,6 +192,9 @@ impl<C: Crypto> Tunnel<C> {
             tried: false,
             proved: None,
             next_id: SessionId(0),
+            renewing: None,
+            renewal_due: false,
+            withdrawn: None,
             last_received: None,
             silence_due: None,
             silences: 0,
@@ -345,8 +360,13 @@ impl<C: Crypto> Tunnel<C> {
             self.schedule.want(now);
             return Err(SealError::NoKey);
         };
-        if session.is_worn(now) {
+        let told = self.renewing.filter(|(id, _)| *id == session.id).map(|(_, at)| now.since(at));
+        let wanted = told.map_or_else(|| session.is_worn(now), |since| since >= RENEWAL_PATIENCE);
+        if wanted {
             self.schedule.want(now);
+            let tell = session.agreement.peer().is_some_and(|peer| peer.renewals) && !session.renewal_told;
+            session.renewal_told |= tell;
+            self.renewal_due |= tell;
         }
         session.seal(own_node, frame, inner_len, crypto)
     }
@@ -372,6 +392,12 @@ impl<C: Crypto> Tunnel<C> {
                     Ok(newest) => {
                         let (id, shared) = (session.id, session.shares_prefix(sealed.nonce.prefix));
                         let newest = self.opened(now, id, newest, confirmed, shared);
+                        if self
+                            .withdrawn
+                            .is_some_and(|(of, last, _)| of == id && sealed.nonce.counter >= last)
+                        {
+                            self.wipe_withdrawn();
+                        }
                         let (packet, _) =
                             sealed.body.split_last_chunk_mut::<TAG_LEN>().ok_or(OpenError::Forged)?;
                         return Ok(Opened { packet, newest, confirmed, session: id });
@@ -398,6 +424,9 @@ impl<C: Crypto> Tunnel<C> {
             self.offers.prune(now);
             self.prune_due = self.offers.next_prune();
         }
+        if self.withdrawn.is_some_and(|(_, _, until)| until <= now) {
+            self.wipe_withdrawn();
+        }
         let sealing = self.sealing;
         self.sessions
             .retain(|session| sealing == Some(session.id) || now.since(session.last_use()) < SESSION_KEPT);
@@ -409,6 +438,7 @@ impl<C: Crypto> Tunnel<C> {
     pub fn poll_timeout(&self) -> Option<Instant> {
         let aside = self.sessions.iter().filter(|session| self.sealing != Some(session.id));
         let wipe = aside.map(|session| session.last_use() + SESSION_KEPT).min();
+        let wipe = earliest(wipe, self.withdrawn.map(|(_, _, until)| until));
         let keys = earliest(wipe, self.prune_due);
         earliest(earliest(self.schedule.poll_timeout(), self.silence_due), keys)
     }
@@ -453,6 +483,64 @@ impl<C: Crypto> Tunnel<C> {
         })
     }
 
+    /// Whether the peer is to be told that we replace the key in use.
+    pub const fn renewal_is_due(&self) -> bool {
+        self.renewal_due
+    }
+
+    /// The same, and it is being told.
+    pub fn take_renewal(&mut self) -> bool {
+        core::mem::take(&mut self.renewal_due)
+    }
+
+    /// The peer says that it replaces the key of this session (EXT-13): we do not, unless its exchange does not arrive.
+    pub fn handle_renewal(&mut self, now: Instant, id: SessionId) {
+        if self.renewing.is_none_or(|(known, _)| known != id) {
+            self.renewing = Some((id, now));
+        }
+    }
+
+    /// The sessions before the one that seals: from now on nothing is sealed under them (EXT-14). To be stated in the
+    /// session that seals, which proves that it replaces them.
+    pub fn withdraw(&mut self, crypto: &C) -> Vec<Withdrawn, MAX_WITHDRAWN> {
+        let kept = [self.waiting, self.trying.map(|(id, _)| id)];
+        let at =
+            self.sessions.iter().position(|session| self.sealing == Some(session.id) && session.confirmed);
+        let older = self.sessions.iter_mut().take(at.unwrap_or(0));
+        older
+            .filter(|session| !kept.contains(&Some(session.id)))
+            .take(MAX_WITHDRAWN)
+            .map(|session| {
+                session.withdrawn = true;
+                let (name, last) = session.own_end(crypto);
+                Withdrawn { session: name, last }
+            })
+            .collect()
+    }
+
+    /// The peer has stated in session `id` that it will not seal under these any more: their keys go as soon as what is
+    /// under way has been opened.
+    pub fn handle_withdrawals(&mut self, now: Instant, id: SessionId, withdrawn: &[Withdrawn], crypto: &C) {
+        for Withdrawn { session: name, last } in withdrawn {
+            let named = self.sessions.iter().find(|session| session.peer_name(crypto) == *name);
+            let Some(session) = named.filter(|session| session.id != id) else { continue };
+            // Not before our own statement, which leaves in this turn, has named it too.
+            let until = if session.newest() >= *last { now } else { now + WITHDRAWN_KEPT };
+            let pending = (session.id, *last, until);
+            self.wipe_withdrawn();
+            self.withdrawn = Some(pending);
+        }
+    }
+
+    /// Wipes what the peer has withdrawn, unless we still use it.
+    fn wipe_withdrawn(&mut self) {
+        let Some((id, _, _)) = self.withdrawn.take() else { return };
+        let used = [self.sealing, self.waiting, self.trying.map(|(id, _)| id)];
+        if !used.contains(&Some(id)) {
+            self.sessions.retain(|session| session.id != id);
+        }
+    }
+
     /// What was agreed in the session that seals.
     pub fn agreement(&self) -> Agreement {
         self.sealing().map_or(Agreement::NONE, |session| session.agreement)
@@ -464,7 +552,9 @@ impl<C: Crypto> Tunnel<C> {
 
     fn seal_with(&mut self, id: Option<SessionId>) {
         self.trying = None;
-        if id.is_some() && self.sealing != id {
+        // What was promised to the peer is kept (EXT-14).
+        let withdrawn = self.sessions.iter().any(|session| Some(session.id) == id && session.withdrawn);
+        if id.is_some() && self.sealing != id && !withdrawn {
             self.sealing = id;
             // The new key has a silence of its own.
             self.silence_due = None;

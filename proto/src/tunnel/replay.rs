@@ -94,6 +94,11 @@ impl Replay {
         self.live.iter().any(|live| live.prefix == prefix)
     }
 
+    /// The highest counter of all that have been opened; 0 if none has.
+    pub fn newest(&self) -> u64 {
+        self.live.iter().filter_map(|live| live.window.newest).max().unwrap_or(0)
+    }
+
     /// Whether a frame with this nonce may be opened.
     pub fn check(&self, nonce: Nonce) -> Result<(), Refused> {
         match self.live.iter().find(|live| live.prefix == nonce.prefix) {

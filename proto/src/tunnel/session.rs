@@ -6,6 +6,7 @@ use crate::crypto::{Aead, AeadKey, Crypto, PublicKey, WeakKey, X25519Secret};
 use crate::extension::Agreement;
 use crate::rng::Rng;
 use crate::time::{Duration, Instant};
+use crate::wire::extension::session_name_input;
 use crate::wire::frame::{Nonce, SEALED_HEAD_LEN, SEALED_OVERHEAD, Sealed, Suite, TAG_LEN, sealed_head};
 
 /// Packets sealed under one key after which a new one is sought. RFC 9001 B.1 allows 2^28 packets of up to 2 KiB;
@@ -41,6 +42,10 @@ pub(super) struct Session<A> {
     pub(super) authenticated: bool,
     /// We started the exchange.
     pub(super) initiated: bool,
+    /// The peer has been told that it is replaced (EXT-13).
+    pub(super) renewal_told: bool,
+    /// The peer has been told that we do not seal under it any more (EXT-14).
+    pub(super) withdrawn: bool,
     /// What extensions both sides have agreed on.
     pub(super) agreement: Agreement,
     pub(super) born: Instant,
@@ -84,6 +89,8 @@ impl<A: Aead> Session<A> {
             peer,
             authenticated: false,
             initiated: false,
+            renewal_told: false,
+            withdrawn: false,
             born: now,
             confirmed: false,
             opened: None,
@@ -153,6 +160,21 @@ impl<A: Aead> Session<A> {
         Ok(self.replay.mark(sealed.nonce))
     }
 
+    /// Its name in a withdrawal by us, and the last counter we used.
+    pub(super) fn own_end<C: Crypto<Aead = A>>(&self, crypto: &C) -> ([u8; 8], u64) {
+        (name(&self.own, &self.peer, crypto), self.counter)
+    }
+
+    /// Its name in a withdrawal by the peer.
+    pub(super) fn peer_name<C: Crypto<Aead = A>>(&self, crypto: &C) -> [u8; 8] {
+        name(&self.peer, &self.own, crypto)
+    }
+
+    /// The highest counter of the peer that has been opened.
+    pub(super) fn newest(&self) -> u64 {
+        self.replay.newest()
+    }
+
     /// Whether the peer uses this prefix under this key.
     pub(super) fn knows(&self, prefix: [u8; 4]) -> bool {
         self.replay.knows(prefix)
@@ -197,6 +219,11 @@ impl<A: Aead> Session<A> {
     pub(super) fn set_prefix(&mut self, prefix: [u8; 4]) {
         self.prefix = prefix;
     }
+}
+
+fn name(sender: &PublicKey, receiver: &PublicKey, crypto: &impl Crypto) -> [u8; 8] {
+    let [a, b, c, d, e, f, g, h, ..] = crypto.sha256(&session_name_input(sender, receiver));
+    [a, b, c, d, e, f, g, h]
 }
 
 impl From<Refused> for OpenError {

@@ -157,3 +157,95 @@ fn a_prefix_used_by_both_sides_ends_the_key() {
 fn a_tunnel_has_a_known_size() {
     assert!(size_of::<Tunnel<RustCrypto>>() <= 9 * 1024, "{} bytes", size_of::<Tunnel<RustCrypto>>());
 }
+
+/// Two tunnels with a second key, which both have proved, and the names of both: (a's id of the new one, b's).
+fn renewed(rng: &mut SeededRng) -> (Tunnel<RustCrypto>, Tunnel<RustCrypto>) {
+    let (mut a, mut b) = ready(rng);
+    a.renew(LATER);
+    exchange(LATER, &mut a, &mut b, rng);
+    send(LATER, &mut a, &mut b).unwrap();
+    send(LATER, &mut b, &mut a).unwrap();
+    assert!(a.sessions.len() > 1 && b.sessions.len() > 1);
+    (a, b)
+}
+
+/// Proves EXT-14: what a side withdraws, the other wipes at once if nothing is under way.
+#[test]
+fn a_withdrawn_key_is_wiped_at_once_on_both_sides() {
+    let mut rng = SeededRng::new(21);
+    let (mut a, mut b) = renewed(&mut rng);
+    let names = [a.withdraw(&RustCrypto), b.withdraw(&RustCrypto)];
+    for (tunnel, names) in [&mut b, &mut a].into_iter().zip(names) {
+        assert!(!names.is_empty());
+        let id = tunnel.sealing_session().unwrap();
+        tunnel.handle_withdrawals(LATER, id, &names, &RustCrypto);
+        assert_eq!(tunnel.poll_timeout(), Some(LATER));
+        tunnel.handle_timeout(LATER);
+        assert_eq!(tunnel.sessions.len(), 1);
+    }
+    send(LATER, &mut a, &mut b).unwrap();
+    send(LATER, &mut b, &mut a).unwrap();
+}
+
+/// Proves EXT-14: a frame under way is still opened; what never arrives is waited for no longer than three seconds.
+#[test]
+fn a_withdrawn_key_opens_what_is_under_way() {
+    for arrives in [true, false] {
+        let mut rng = SeededRng::new(22);
+        let (mut a, mut b) = ready(&mut rng);
+        let mut late = [0; 40];
+        late[20..24].copy_from_slice(b"late");
+        let len = a.seal(START, 1, &mut late, 4, &RustCrypto).unwrap();
+        a.renew(LATER);
+        exchange(LATER, &mut a, &mut b, &mut rng);
+        send(LATER, &mut a, &mut b).unwrap();
+        send(LATER, &mut b, &mut a).unwrap();
+        let names = a.withdraw(&RustCrypto);
+        let id = b.sealing_session().unwrap();
+        b.handle_withdrawals(LATER, id, &names, &RustCrypto);
+        assert_eq!(b.sessions.len(), 2, "one frame is missing");
+        if arrives {
+            let Ok(Frame::Sealed(sealed)) = Frame::parse(&mut late[..len]) else { panic!("not sealed") };
+            assert_eq!(b.open(LATER, sealed, &RustCrypto).unwrap().packet, b"late");
+        } else {
+            assert!(b.poll_timeout().is_some_and(|at| at <= LATER + WITHDRAWN_KEPT));
+            b.handle_timeout(LATER + WITHDRAWN_KEPT);
+        }
+        assert_eq!(b.sessions.len(), 1, "{arrives}");
+    }
+}
+
+#[test]
+fn a_key_in_use_and_an_unknown_one_are_not_wiped() {
+    let mut rng = SeededRng::new(23);
+    let (mut a, mut b) = renewed(&mut rng);
+    let in_use = sealing(&mut a).own_end(&RustCrypto);
+    let names = [in_use, ([9; 8], 1)].map(|(session, last)| Withdrawn { session, last });
+    let (id, other) = (b.sealing_session().unwrap(), b.sessions.first().unwrap().id);
+    let before = b.sessions.len();
+    b.handle_withdrawals(LATER, id, &names, &RustCrypto);
+    b.handle_withdrawals(LATER, other, &names, &RustCrypto);
+    assert_eq!(b.sessions.len(), before);
+}
+
+/// Proves EXT-13: whoever begins says so, the other leaves it to him, and steps in when nothing comes.
+#[test]
+fn one_side_renews_a_worn_key_and_the_other_waits() {
+    let mut rng = SeededRng::new(24);
+    let (mut a, mut b) = ready(&mut rng);
+    let able = crate::wire::extension::Capabilities { renewals: true, ..Default::default() };
+    for tunnel in [&mut a, &mut b] {
+        sealing(tunnel).agreement.conclude(&able, able);
+        sealing(tunnel).wear(REKEY_AFTER_PACKETS, 0);
+    }
+    let id = b.sealing_session().unwrap();
+    b.handle_renewal(LATER, id);
+    send(LATER, &mut b, &mut a).unwrap();
+    assert!(!b.exchange_is_due(LATER) && !b.renewal_is_due(), "the peer has begun");
+    send(LATER, &mut a, &mut b).unwrap();
+    assert!(a.exchange_is_due(LATER) && a.take_renewal() && !a.take_renewal());
+    let patience_ends = LATER + RENEWAL_PATIENCE;
+    b.handle_renewal(patience_ends, id);
+    send(patience_ends, &mut b, &mut a).unwrap();
+    assert!(b.exchange_is_due(patience_ends), "what was announced has not come");
+}

@@ -60,7 +60,8 @@ pub(crate) struct Pmtu {
     tries: u8,
     /// The number of the last probe.
     number: u32,
-    round_trip: Option<Duration>,
+    /// In microseconds; 0 until one was measured.
+    round_trip: u32,
 }
 
 impl Pmtu {
@@ -74,7 +75,7 @@ impl Pmtu {
             state: State::Resting { since: None },
             tries: 0,
             number: 0,
-            round_trip: None,
+            round_trip: 0,
         }
     }
 
@@ -127,7 +128,10 @@ impl Pmtu {
         let (State::Due { size }, Some(to)) = (self.state, self.to) else { return None };
         self.tries += 1;
         self.number = self.number.wrapping_add(1);
-        let wait = self.round_trip.map_or(FIRST_WAIT, |time| (time * 4).clamp(MIN_WAIT, MAX_WAIT));
+        let wait = match self.round_trip {
+            0 => FIRST_WAIT,
+            time => (Duration::from_micros(time.into()) * 4).clamp(MIN_WAIT, MAX_WAIT),
+        };
         self.state = State::Waiting { size, sent: now, until: now + wait };
         Some(Probe { number: self.number, segment: self.segment_of(size), to })
     }
@@ -142,7 +146,7 @@ impl Pmtu {
         if let State::Waiting { sent, .. } = self.state
             && back == 0
         {
-            self.round_trip = Some(now.since(sent));
+            self.round_trip = u32::try_from(now.since(sent).as_micros()).unwrap_or(u32::MAX).max(1);
         }
         self.proven = self.proven.max(size);
         self.search(now);

@@ -111,8 +111,8 @@ pub struct Tunnel<C: Crypto> {
     /// Id of the newest session that opened a frame.
     proved: Option<SessionId>,
     next_id: SessionId,
-    /// The peer has been replacing this session since then (EXT-13).
-    renewing: Option<(SessionId, Instant)>,
+    /// The peer has been replacing the key that seals since then (EXT-13).
+    renewing: Option<Instant>,
     /// We are, and the peer is to be told.
     renewal_due: bool,
     /// The peer will not seal under this session any more (EXT-14): it goes when the frame with this counter has been
@@ -360,7 +360,7 @@ impl<C: Crypto> Tunnel<C> {
             self.schedule.want(now);
             return Err(SealError::NoKey);
         };
-        let told = self.renewing.filter(|(id, _)| *id == session.id).map(|(_, at)| now.since(at));
+        let told = self.renewing.map(|at| now.since(at));
         let wanted = told.map_or_else(|| session.is_worn(now), |since| since >= RENEWAL_PATIENCE);
         if wanted {
             self.schedule.want(now);
@@ -495,8 +495,8 @@ impl<C: Crypto> Tunnel<C> {
 
     /// The peer says that it replaces the key of this session (EXT-13): we do not, unless its exchange does not arrive.
     pub fn handle_renewal(&mut self, now: Instant, id: SessionId) {
-        if self.renewing.is_none_or(|(known, _)| known != id) {
-            self.renewing = Some((id, now));
+        if self.sealing == Some(id) {
+            self.renewing.get_or_insert(now);
         }
     }
 
@@ -556,6 +556,7 @@ impl<C: Crypto> Tunnel<C> {
         let withdrawn = self.sessions.iter().any(|session| Some(session.id) == id && session.withdrawn);
         if id.is_some() && self.sealing != id && !withdrawn {
             self.sealing = id;
+            self.renewing = None;
             // The new key has a silence of its own.
             self.silence_due = None;
         }

@@ -1,4 +1,4 @@
-//! One reliable byte stream between two nodes: the session layer of the protocol (`spec/04-stream.md`).
+//! One reliable byte stream between two nodes: the session layer of the protocol (`spec/stream.md`).
 //!
 //! A [`Stream`] is one end of a connection as a machine without I/O: segments, time and application calls go in,
 //! segments and events come out. It knows no addresses and no ports; whoever owns it does. Its data lives in a

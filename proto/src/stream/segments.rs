@@ -1,4 +1,4 @@
-//! What arrives: the order of tests is the reference's (`spec/04-stream.md`, received packets).
+//! What arrives: the order of tests is the reference's (`spec/stream.md`, received packets).
 
 use super::machine::{FinIn, FinOut, Phase, Stream};
 use super::receiver::Arrival;

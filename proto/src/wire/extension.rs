@@ -46,7 +46,7 @@ pub enum Message<'a> {
     Statement {
         /// The items, to be read with [`Statement::parse`].
         list: &'a [u8],
-        /// Ed25519 over [`signed_message`].
+        /// Ed25519 over [`Signed::message`].
         signature: Signature,
     },
     /// The receiver's statement in this session has arrived.

@@ -23,7 +23,7 @@ mod topology;
 mod wheels;
 
 use process::Session;
-use programs::Catalogue;
+use programs::{Catalogue, Flavour};
 use report::Report;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -35,6 +35,7 @@ usage: pilot-conformance <interop|faults> [options]
   interop          every ordered pair of {ours, 1.7.2, 1.18.0}; then pilotctl 1.7.2 against our daemon
   faults           restarts, a cut path, first contact, crashes and idle cost
 
+  --drivers WHICH  whose daemon is ours in interop: mio (default), async, or both, which meet each other too
   --only NAME      one part only: a pair (ours-1.7.2), 'ctl', or a fault (restart, path, contact, crash, idle)
   --work DIR       scratch directory (default: a new one, removed after a run without failures)
   --wheels DIR     where downloaded wheels are kept (default: target/conformance/wheels)
@@ -52,7 +53,45 @@ struct Options {
     wheels: Option<PathBuf>,
     bin: Option<PathBuf>,
     flags: Vec<String>,
+    drivers: Drivers,
     json: bool,
+}
+
+/// Which of our daemons take part.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Drivers {
+    #[default]
+    Mio,
+    Async,
+    Both,
+}
+
+impl Drivers {
+    fn parse(name: &str) -> Result<Self, String> {
+        match name {
+            "mio" => Ok(Drivers::Mio),
+            "async" => Ok(Drivers::Async),
+            "both" => Ok(Drivers::Both),
+            other => Err(format!("no driver is called {other:?}: expected mio, async or both")),
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Drivers::Mio => "mio",
+            Drivers::Async => "async",
+            Drivers::Both => "both",
+        }
+    }
+
+    fn flavours(self) -> Vec<Flavour> {
+        let left_out = match self {
+            Drivers::Mio => Some(Flavour::Async),
+            Drivers::Async => Some(Flavour::Ours),
+            Drivers::Both => None,
+        };
+        Flavour::ALL.into_iter().filter(|flavour| Some(*flavour) != left_out).collect()
+    }
 }
 
 fn parse(mut args: impl Iterator<Item = String>) -> Result<Options, String> {
@@ -60,8 +99,16 @@ fn parse(mut args: impl Iterator<Item = String>) -> Result<Options, String> {
     if command != "interop" && command != "faults" {
         return Err(format!("unknown command {command:?}: expected interop or faults"));
     }
-    let mut options =
-        Options { command, only: None, work: None, wheels: None, bin: None, flags: Vec::new(), json: false };
+    let mut options = Options {
+        command,
+        only: None,
+        work: None,
+        wheels: None,
+        bin: None,
+        flags: Vec::new(),
+        drivers: Drivers::Mio,
+        json: false,
+    };
     while let Some(flag) = args.next() {
         let mut value = || args.next().ok_or(format!("{flag} needs a value"));
         match flag.as_str() {
@@ -70,6 +117,7 @@ fn parse(mut args: impl Iterator<Item = String>) -> Result<Options, String> {
             "--wheels" => options.wheels = Some(value()?.into()),
             "--bin" => options.bin = Some(value()?.into()),
             "--flag" => options.flags.push(value()?),
+            "--drivers" => options.drivers = Drivers::parse(&value()?)?,
             "--json" => options.json = true,
             _ => return Err(format!("unknown option {flag:?}")),
         }
@@ -107,6 +155,7 @@ fn run(mut options: Options) -> Result<bool, String> {
         std::fs::create_dir_all(&work).map_err(|e| format!("{}: {e}", work.display()))?;
         let work = work.canonicalize().map_err(|e| format!("{}: {e}", work.display()))?;
         let mut args = vec![options.command.clone(), "--work".into(), work.display().to_string()];
+        args.extend(["--drivers".into(), options.drivers.name().into()]);
         if let Some(only) = &options.only {
             args.extend(["--only".into(), only.clone()]);
         }
@@ -124,13 +173,13 @@ fn run(mut options: Options) -> Result<bool, String> {
         }
         return Ok(passed);
     }
-    let catalogue = Catalogue::from_environment(options.flags)?;
-    let work = options.work.ok_or("--work is missing")?;
+    let catalogue = Catalogue::from_environment(options.flags.clone())?;
+    let work = options.work.clone().ok_or("--work is missing")?;
     let limit = Duration::from_secs(if options.command == "faults" { 480 } else { 360 });
     let session = Session::new(work, limit)?;
     let mut reports = Vec::new();
     // What was found before an interruption is reported all the same.
-    let ended = fill(&mut reports, &session, &catalogue, &options.command, options.only.as_deref());
+    let ended = fill(&mut reports, &session, &catalogue, &options);
     if options.json {
         println!("{}", report::to_json(&reports));
     } else {
@@ -143,14 +192,14 @@ fn fill(
     reports: &mut Vec<Report>,
     session: &Session,
     catalogue: &Catalogue,
-    command: &str,
-    only: Option<&str>,
+    options: &Options,
 ) -> Result<(), String> {
-    if command == "faults" {
+    let only = options.only.as_deref();
+    if options.command == "faults" {
         return faults::run(session, catalogue, only, reports);
     }
     if only != Some("ctl") {
-        matrix::run(session, catalogue, only, reports)?;
+        matrix::run(session, catalogue, &options.drivers.flavours(), only, reports)?;
     }
     if only.is_none_or(|only| only == "ctl") {
         ctl_compat::run(session, catalogue, reports)?;

@@ -8,15 +8,16 @@ use crate::steps::STEPS;
 use crate::topology::Place;
 use std::time::Instant;
 
-/// Runs all pairs, or the one called `only`.
+/// Runs all pairs of `flavours`, or the one called `only`.
 pub(crate) fn run(
     session: &Session,
     catalogue: &Catalogue,
+    flavours: &[Flavour],
     only: Option<&str>,
     reports: &mut Vec<Report>,
 ) -> Result<(), String> {
     let report = Report::begin(reports, "client-target, each driven by its own pilotctl; seconds per step");
-    let pairs = Flavour::ALL.iter().flat_map(|&a| Flavour::ALL.iter().map(move |&b| (a, b)));
+    let pairs = flavours.iter().flat_map(|&a| flavours.iter().map(move |&b| (a, b)));
     let pairs = pairs.map(|(a, b)| (a, b, format!("{}-{}", a.name(), b.name())));
     let pairs: Vec<_> = pairs.filter(|(_, _, name)| only.is_none_or(|only| only == name)).collect();
     if pairs.is_empty() {
@@ -24,11 +25,7 @@ pub(crate) fn run(
     }
     for (a, b, name) in pairs {
         let failed = |why: String| {
-            if a == Flavour::Ours || b == Flavour::Ours {
-                Verdict::Fail(why)
-            } else {
-                Verdict::TheirDefect(why)
-            }
+            if a.is_ours() || b.is_ours() { Verdict::Fail(why) } else { Verdict::TheirDefect(why) }
         };
         let started = Instant::now();
         let world = World::start(session, catalogue, Place::LOOPBACK, &name)?;

@@ -144,7 +144,7 @@ impl<'w> Node<'w> {
         clean_environment(&mut command, &self.home);
         command.args(["-registry", &self.world.registry(), "-beacon", &self.world.beacon()]);
         // A released daemon that is told a host and port 0 registers port 0, except on the loopback.
-        let any = self.flavour == Flavour::Ours || self.place.address.is_loopback();
+        let any = self.flavour.is_ours() || self.place.address.is_loopback();
         let port = if any { 0 } else { 4000 };
         command.args(["-listen", &format!("{}:{port}", self.place.address), "-email", "agent@example.com"]);
         command
@@ -153,7 +153,7 @@ impl<'w> Node<'w> {
             .arg("-identity")
             .arg(self.home.join(".pilot/identity.json"));
         match self.flavour {
-            Flavour::Ours => drop(command.args(&self.world.catalogue.flags)),
+            Flavour::Ours | Flavour::Async => drop(command.args(&self.world.catalogue.flags)),
             // Released daemons learn of handshakes by polling once a heartbeat.
             Flavour::April => drop(command.args(["-keepalive", "2s"])),
             Flavour::Newest => drop(command.args([

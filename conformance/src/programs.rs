@@ -7,8 +7,10 @@ use std::process::Command;
 /// Where a program comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Flavour {
-    /// This workspace.
+    /// This workspace, on mio.
     Ours,
+    /// This workspace, on an async executor.
+    Async,
     /// Release 1.7.2: the April 2026 line, the oldest in the field.
     April,
     /// Release 1.18.0: the newest.
@@ -16,12 +18,18 @@ pub(crate) enum Flavour {
 }
 
 impl Flavour {
-    pub(crate) const ALL: [Flavour; 3] = [Flavour::Ours, Flavour::April, Flavour::Newest];
+    pub(crate) const ALL: [Flavour; 4] = [Flavour::Ours, Flavour::Async, Flavour::April, Flavour::Newest];
+
+    /// Made here.
+    pub(crate) fn is_ours(self) -> bool {
+        matches!(self, Flavour::Ours | Flavour::Async)
+    }
 
     /// The name in reports and in `--only`.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Flavour::Ours => "ours",
+            Flavour::Async => "async",
             Flavour::April => "1.7.2",
             Flavour::Newest => "1.18.0",
         }
@@ -50,7 +58,7 @@ impl Catalogue {
                 beside.to_path_buf()
             }
         };
-        for program in ["rendezvous", "pilot-daemon", "pilotctl"] {
+        for program in ["rendezvous", "pilot-daemon", "pilot-daemon-async", "pilotctl"] {
             if !ours.join(program).is_file() {
                 return Err(format!("{program} is not in {}", ours.display()));
             }
@@ -71,14 +79,15 @@ impl Catalogue {
 
     fn directory(&self, flavour: Flavour) -> &Path {
         match flavour {
-            Flavour::Ours => &self.ours,
+            Flavour::Ours | Flavour::Async => &self.ours,
             Flavour::April => &self.april,
             Flavour::Newest => &self.newest,
         }
     }
 
     pub(crate) fn daemon(&self, flavour: Flavour) -> PathBuf {
-        self.directory(flavour).join("pilot-daemon")
+        let program = if flavour == Flavour::Async { "pilot-daemon-async" } else { "pilot-daemon" };
+        self.directory(flavour).join(program)
     }
 
     pub(crate) fn pilotctl(&self, flavour: Flavour) -> PathBuf {
@@ -117,7 +126,7 @@ fn variable(flavour: Flavour) -> String {
 fn build(beside: &Path) -> Result<(), String> {
     let Some(cargo) = std::env::var_os("CARGO") else { return Ok(()) };
     let mut command = Command::new(cargo);
-    command.args(["build", "--quiet", "-p", "pilot-mio", "-p", "pilotctl", "--bins"]);
+    command.args(["build", "--quiet", "-p", "pilot-mio", "-p", "pilot-async", "-p", "pilotctl", "--bins"]);
     if beside.ends_with("release") {
         command.arg("--release");
     }

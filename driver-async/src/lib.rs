@@ -2,16 +2,18 @@
 //! `pilot-daemon-async` and `rendezvous-async`.
 //!
 //! [`Driver`] is the loop, `reactor` how it waits, `runtime` all that is known of the runtime; everything else is shared
-//! with other drivers and lives in [`pilot_driver`].
+//! with other drivers and lives in [`pilot_driver`]. [`Endpoint`] is a node inside a program.
 #![forbid(unsafe_code)]
 
 mod driver;
+mod endpoint;
 mod reactor;
 mod runtime;
 
 use std::{ffi::OsString, io, process::ExitCode};
 
 pub use driver::Driver;
+pub use endpoint::{Bind, Builder, Datagrams, Endpoint, Events, Incoming, Listener, LocalRendezvous, Stream};
 use pilot_driver::programs::{self, Run};
 pub use pilot_driver::{
     Clock, DialTls, OsRng, Place, RecordStore, RingCrypto, ServeTls, Setup, Stopper, StoreError,
@@ -20,9 +22,11 @@ pub use pilot_driver::{
 use pilot_roles::Role;
 pub use runtime::block_on;
 
+pub use pilot_driver::embed;
+
 /// Runs the programs on [`Driver`].
 #[derive(Clone, Copy, Debug, Default)]
-struct Async;
+pub struct Async;
 
 impl Run for Async {
     fn run<R: Role + Send + 'static>(self, role: R, clock: Clock, setup: Setup) -> io::Result<u8> {

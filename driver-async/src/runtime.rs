@@ -21,6 +21,14 @@ pub fn block_on<T>(future: impl Future<Output = T>) -> T {
     return async_std::task::block_on(future);
 }
 
+/// Runs a future beside the caller; nobody waits for it.
+pub(crate) fn spawn(future: impl Future<Output = ()> + Send + 'static) {
+    #[cfg(feature = "smol")]
+    smol::spawn(future).detach();
+    #[cfg(not(feature = "smol"))]
+    drop(async_std::task::spawn(future));
+}
+
 /// Runs something that blocks, on a thread made for that.
 pub(crate) async fn unblock<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     #[cfg(feature = "smol")]
@@ -55,6 +63,10 @@ pub(crate) struct Watched<T>(async_io::Async<T>);
 impl<T: std::os::fd::AsFd> Watched<T> {
     pub(crate) fn new(descriptor: T) -> io::Result<Self> {
         async_io::Async::new_nonblocking(descriptor).map(Watched)
+    }
+
+    pub(crate) fn get(&self) -> &T {
+        self.0.get_ref()
     }
 
     /// After a read that would have blocked: wakes `cx` when it may not any more. Ready if that is so already.

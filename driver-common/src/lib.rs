@@ -15,6 +15,7 @@
 //! | `store`, `http` | worker threads: durable records and files, HTTP posts |
 //! | `mailbox` | how a worker thread reaches the engine |
 //! | `programs` | the programs: what the operator says, and what is read before the loop |
+//! | `embed` | a node inside somebody else's program, or a client of a daemon, as streams and listeners |
 //! | `crypto` | a faster provider for packets |
 //! | `clock`, `entropy`, `signals`, `log` | the rest of the operating system |
 #![forbid(unsafe_code)]
@@ -23,6 +24,7 @@ mod clock;
 mod crypto;
 mod dial;
 mod doors;
+pub mod embed;
 mod engine;
 mod entropy;
 mod http;

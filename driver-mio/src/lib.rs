@@ -2,15 +2,18 @@
 //! and `rendezvous`.
 //!
 //! [`Driver`] is the loop, [`reactor`] how it waits; everything else is shared with other drivers and lives in
-//! [`pilot_driver`].
+//! [`pilot_driver`]. [`Endpoint`] is a node inside a program, for threads.
 #![forbid(unsafe_code)]
 
 mod driver;
+mod endpoint;
 mod reactor;
 
 use std::{ffi::OsString, io, process::ExitCode};
 
 pub use driver::Driver;
+pub use endpoint::{Builder, Datagrams, Endpoint, Events, Incoming, Listener, LocalRendezvous, Stream};
+pub use pilot_driver::embed;
 use pilot_driver::programs::{self, Run};
 pub use pilot_driver::{
     Clock, DialTls, OsRng, Place, RecordStore, RingCrypto, ServeTls, Setup, Stopper, StoreError,
@@ -20,7 +23,7 @@ use pilot_roles::Role;
 
 /// Runs the programs on [`Driver`].
 #[derive(Clone, Copy, Debug, Default)]
-struct Mio;
+pub struct Mio;
 
 impl Run for Mio {
     fn run<R: Role + Send + 'static>(self, role: R, clock: Clock, setup: Setup) -> io::Result<u8> {

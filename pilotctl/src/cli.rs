@@ -25,10 +25,18 @@ pub(crate) struct Cli {
     pub(crate) command: Option<Command>,
 }
 
+/// See [`Command::Demo`].
+#[derive(Debug, clap::Args)]
+pub(crate) struct Demo {
+    /// Another daemon than the built-in one; given twice, the first is alice's and the second bob's
+    #[arg(long, value_name = "PROGRAM")]
+    pub(crate) daemon: Vec<std::path::PathBuf>,
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Two agents on this machine, from nothing to encrypted messages and files.
-    Demo,
+    Demo(Demo),
     /// Write ~/.pilot/config.json.
     #[command(
         override_usage = "pilotctl init [--registry <addr>] [--beacon <addr>] [--hostname <name>] [--socket <path>]"

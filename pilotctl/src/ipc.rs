@@ -7,6 +7,7 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use pilot_mio::embed::open_socket;
 use pilot_proto::{Addr, SockAddr};
 use pilot_roles::client::{Answer, Client, Event};
 use pilot_roles::ipc::Request;
@@ -48,12 +49,6 @@ pub(crate) enum Received {
     End,
 }
 
-/// Whether a socket that `owner` listens on may be our daemon's.
-#[cfg(target_os = "linux")]
-fn may_serve(owner: rustix::process::Uid, us: rustix::process::Uid) -> bool {
-    owner == us || owner.is_root()
-}
-
 /// A connection to the daemon.
 #[derive(Debug)]
 pub(crate) struct Daemon {
@@ -67,19 +62,9 @@ impl Daemon {
     /// Connects to the socket at `path`.
     ///
     /// # Errors
-    /// `PermissionDenied` if another user than we or root listens there: the default path is in a directory where
-    /// anybody may put a socket.
+    /// Those of [`open_socket`].
     pub(crate) fn connect(path: &Path) -> std::io::Result<Self> {
-        let socket = UnixStream::connect(path)?;
-        #[cfg(target_os = "linux")]
-        {
-            let owner = rustix::net::sockopt::socket_peercred(&socket)?.uid;
-            if !may_serve(owner, rustix::process::geteuid()) {
-                let words = format!("{} belongs to user {}, not to you", path.display(), owner.as_raw());
-                return Err(std::io::Error::new(std::io::ErrorKind::PermissionDenied, words));
-            }
-        }
-        socket.set_nonblocking(true)?;
+        let socket = open_socket(path)?;
         Ok(Daemon { socket, client: Client::new(), events: VecDeque::new(), gone: false })
     }
 
@@ -302,18 +287,4 @@ impl Daemon {
 
 fn retry(error: &std::io::Error) -> bool {
     matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted)
-}
-
-#[cfg(all(test, target_os = "linux"))]
-mod tests {
-    use rustix::process::Uid;
-
-    use super::*;
-
-    #[test]
-    fn hazard_07_11_a_socket_of_another_user_is_not_our_daemons() {
-        let (root, us, other) = (Uid::from_raw(0), Uid::from_raw(1000), Uid::from_raw(1001));
-        assert!(may_serve(us, us) && may_serve(root, us) && may_serve(root, root));
-        assert!(!may_serve(other, us) && !may_serve(other, root));
-    }
 }

@@ -103,7 +103,7 @@ fn run(ctx: Context, command: Command) -> Result<ExitCode, Failure> {
             clap_complete::generate(shell, &mut Cli::command(), "pilotctl", &mut std::io::stdout());
             Ok(())
         }
-        Command::Demo => demo::run(ctx.out),
+        Command::Demo(demo) => demo::run(ctx.out, &demo.daemon),
         Command::DaemonRun(child) => return Ok(children::daemon(child.arguments)),
         Command::RendezvousRun(child) => return Ok(children::rendezvous(child.arguments)),
         Command::Unknown(words) => Err(grammar::unknown_command(words.first().map_or("", String::as_str))),

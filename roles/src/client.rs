@@ -1,7 +1,8 @@
 //! The program's side of the local protocol: bytes in, bytes out, calls matched with their answers.
 //!
 //! Answers name no request, and an error could belong to any, so one call is under way at a time; the rest wait
-//! here. Data of streams does not wait: it is not answered. Feed [`Client::handle_bytes`], write what
+//! here. Data of streams does not wait: it is not answered. A daemon that understands [`Client::extend`] (IPC-1) numbers
+//! its answers, so that any number of calls is under way, and counts the data of each stream. Feed [`Client::handle_bytes`], write what
 //! [`Client::output`] holds, drain [`Client::poll_event`].
 
 use alloc::{
@@ -14,7 +15,7 @@ use core::fmt;
 
 use pilot_proto::SockAddr;
 
-use crate::frames::{FrameReader, FrameTooLong};
+use crate::frames::{FrameReader, FrameTooLong, PREFIX};
 use crate::ipc::{BadReply, JsonKind, MAX_MESSAGE, Reply, Request};
 use crate::json::Value;
 
@@ -42,6 +43,8 @@ pub enum Answer {
     Unbound,
     /// To SendToConfirmed.
     Sent,
+    /// To Extend.
+    Extended,
     /// To everything else.
     Json(JsonKind, Value),
 }
@@ -77,6 +80,20 @@ pub enum Event {
         /// The stream.
         stream: u32,
     },
+    /// A stream that took no more data takes some again.
+    Writable {
+        /// The stream.
+        stream: u32,
+    },
+    /// A stream ended before its data was complete, after what it brought.
+    Broken {
+        /// The stream.
+        stream: u32,
+        /// Why, in the daemon's words.
+        why: String,
+    },
+    /// Something happened on the node.
+    Notice(Value),
     /// A datagram to some port of the node, bound here or not.
     Datagram {
         /// Who sent it.
@@ -135,12 +152,21 @@ pub struct Client {
     /// Streams that are open as far as we know, and whether we asked to close them.
     streams: BTreeMap<u32, Stream>,
     events: VecDeque<Event>,
+    /// Calls with numbers, once the daemon knows them, and the window of each stream.
+    tagged: BTreeMap<u32, Call>,
+    window: Option<usize>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stream {
-    Open,
-    Closing,
+struct Stream {
+    /// We asked to close it.
+    closing: bool,
+    /// The daemon said that nothing more comes.
+    ended: bool,
+    /// Bytes it takes until the daemon says that it took some.
+    room: usize,
+    /// Bytes read out of its window that the daemon was not told of.
+    untold: usize,
 }
 
 impl Default for Client {
@@ -160,6 +186,8 @@ impl Client {
             next_call: 0,
             streams: BTreeMap::new(),
             events: VecDeque::new(),
+            tagged: BTreeMap::new(),
+            window: None,
         }
     }
 
@@ -172,15 +200,58 @@ impl Client {
             _ => None,
         };
         if let Some(stream) = closes.and_then(|id| self.streams.get_mut(&id)) {
-            *stream = Stream::Closing;
+            stream.closing = true;
         }
         self.next_call += 1;
         let id = CallId(self.next_call);
         let mut message = Vec::new();
         request.write(&mut message);
-        self.calls.push_back(Call { id, answer, closes, message });
-        self.start_next_call();
+        let call = Call { id, answer, closes, message };
+        match self.window {
+            Some(_) => self.start_tagged(call),
+            None => {
+                self.calls.push_back(call);
+                self.start_next_call();
+            }
+        }
         Some(id)
+    }
+
+    /// Asks for the messages of IPC-1, and with `events` for [`Event::Notice`]s. Refused by daemons that do not know them;
+    /// everything works without them, but one call at a time, and streams of which one stands still hold up the others.
+    pub fn extend(&mut self, events: bool) -> Option<CallId> {
+        self.call(&Request::Extend { events })
+    }
+
+    /// Whether the daemon understood [`Client::extend`].
+    pub const fn is_extended(&self) -> bool {
+        self.window.is_some()
+    }
+
+    fn start_tagged(&mut self, call: Call) {
+        // Open calls are few against 2^32.
+        let tag = call.id.0 as u32;
+        let message = call.message.get(PREFIX..).unwrap_or_default();
+        Request::Tagged { tag, message }.write(&mut self.output);
+        self.tagged.insert(tag, Call { message: Vec::new(), ..call });
+    }
+
+    /// `bytes` of a stream's data were read, and there is room for as many again.
+    pub fn consumed(&mut self, stream: u32, bytes: usize) {
+        let (Some(window), Some(state)) = (self.window, self.streams.get_mut(&stream)) else { return };
+        state.untold += bytes;
+        if state.untold >= window / 4 && !state.ended && !state.closing {
+            let bytes = u32::try_from(core::mem::take(&mut state.untold)).unwrap_or(u32::MAX);
+            self.post(&Request::Consumed { id: stream, bytes });
+        }
+    }
+
+    /// Nothing more will be sent on a stream, which is still read. False if the daemon can only close it.
+    pub fn finish(&mut self, stream: u32) -> bool {
+        if self.window.is_some() {
+            self.post(&Request::Finish { id: stream });
+        }
+        self.window.is_some()
     }
 
     /// Says something that is not answered unless it fails: SendTo, CancelDials.
@@ -189,12 +260,21 @@ impl Client {
     }
 
     /// Sends data of a stream, cut into messages; returns how many bytes were taken. Less than all means that
-    /// the daemon reads slower than we write: write the output first, then go on.
+    /// the daemon reads slower than we write: write the output first, and if nothing is left of it, wait for
+    /// [`Event::Writable`]; then go on.
     pub fn send(&mut self, stream: u32, data: &[u8]) -> usize {
         let mut taken = 0;
         for chunk in data.chunks(SEND_CHUNK) {
-            if self.output().len() >= MAX_OUTPUT {
+            let room = match (self.window, self.streams.get(&stream)) {
+                (Some(_), Some(stream)) => stream.room,
+                _ => usize::MAX,
+            };
+            let chunk = chunk.get(..room).unwrap_or(chunk);
+            if chunk.is_empty() || self.output.len() - self.written >= MAX_OUTPUT {
                 break;
+            }
+            if let Some(stream) = self.streams.get_mut(&stream) {
+                stream.room = stream.room.saturating_sub(chunk.len());
             }
             Request::Send { id: stream, data: chunk }.write(&mut self.output);
             taken += chunk.len();
@@ -256,7 +336,7 @@ impl Client {
         let command = reply.command();
         match reply {
             Reply::Accept { local_port, id, remote } => {
-                self.streams.insert(id, Stream::Open);
+                self.opened(id);
                 self.events.push_back(Event::Accept { port: local_port, stream: id, remote });
             }
             Reply::Recv { id, data } => {
@@ -271,43 +351,92 @@ impl Client {
                 // One close may be answered twice; the second finds nothing left to tell.
                 if self.calls.front().is_some_and(|call| call.closes == Some(id)) {
                     self.streams.remove(&id);
-                    self.finish(Ok(Answer::Closed));
-                } else if self.streams.remove(&id) == Some(Stream::Open) {
+                    self.finish_call(Ok(Answer::Closed));
+                } else if self.window.is_some() {
+                    // It may still be written.
+                    if let Some(stream) = self.streams.get_mut(&id)
+                        && !core::mem::replace(&mut stream.ended, true)
+                        && !stream.closing
+                    {
+                        self.events.push_back(Event::End { stream: id });
+                    }
+                } else if self.streams.remove(&id).is_some_and(|stream| !stream.closing) {
                     self.events.push_back(Event::End { stream: id });
                 }
+            }
+            Reply::Taken { id, bytes } => {
+                if let Some(stream) = self.streams.get_mut(&id) {
+                    stream.room = stream.room.saturating_add(bytes as usize);
+                    self.events.push_back(Event::Writable { stream: id });
+                }
+            }
+            Reply::Broken { id, text } => {
+                if self.streams.remove(&id).is_some_and(|stream| !stream.closing) {
+                    self.events.push_back(Event::Broken { stream: id, why: text.into_owned() });
+                }
+            }
+            Reply::Event { json } => {
+                self.events.extend(serde_json::from_slice(json).map(Event::Notice));
+            }
+            Reply::Tagged { tag, message } => {
+                let Some(call) = self.tagged.remove(&tag) else { return Ok(()) };
+                let result = match Reply::parse(message) {
+                    Ok(Reply::Error { text, .. }) => Err(text.into_owned()),
+                    Ok(reply) if reply.command() == call.answer => self.answer(reply),
+                    _ => Err(String::from("the daemon's answer makes no sense")),
+                };
+                if let Some(id) = call.closes {
+                    self.streams.remove(&id);
+                }
+                self.events.push_back(Event::Answer { call: call.id, result });
             }
             Reply::Error { text, .. } => {
                 let awaited = self.calls.front().map(|call| call.answer);
                 if awaited.is_none() || (is_send_error(&text) && awaited != Some(0x3A)) {
                     self.events.push_back(Event::SendFailed(text.into_owned()));
                 } else {
-                    self.finish(Err(text.into_owned()));
+                    self.finish_call(Err(text.into_owned()));
                 }
             }
             answer => {
                 if self.calls.front().is_none_or(|call| call.answer != command) {
                     return Ok(());
                 }
-                let result = match answer {
-                    Reply::BindOk { .. } => Ok(Answer::Bound),
-                    Reply::DialOk { id } => {
-                        self.streams.insert(id, Stream::Open);
-                        Ok(Answer::Connected(id))
-                    }
-                    Reply::UnbindOk { .. } => Ok(Answer::Unbound),
-                    Reply::Json { kind, json } => serde_json::from_slice(json)
-                        .map(|value| Answer::Json(kind, value))
-                        .map_err(|error| format!("answer is not JSON: {error}")),
-                    _ => Ok(Answer::Sent),
-                };
-                self.finish(result);
+                let result = self.answer(answer);
+                self.finish_call(result);
             }
         }
         Ok(())
     }
 
+    fn opened(&mut self, stream: u32) {
+        let room = self.window.unwrap_or_default();
+        self.streams.insert(stream, Stream { closing: false, ended: false, room, untold: 0 });
+    }
+
+    /// What an answer that is no error brings.
+    fn answer(&mut self, reply: Reply<'_>) -> Result<Answer, String> {
+        Ok(match reply {
+            Reply::BindOk { .. } => Answer::Bound,
+            Reply::DialOk { id } => {
+                self.opened(id);
+                Answer::Connected(id)
+            }
+            Reply::UnbindOk { .. } => Answer::Unbound,
+            Reply::CloseOk { .. } => Answer::Closed,
+            Reply::Extended { window } => {
+                self.window = Some(window as usize);
+                Answer::Extended
+            }
+            Reply::Json { kind, json } => serde_json::from_slice(json)
+                .map(|value| Answer::Json(kind, value))
+                .map_err(|error| format!("answer is not JSON: {error}"))?,
+            _ => Answer::Sent,
+        })
+    }
+
     /// The call under way is over; the next one may start.
-    fn finish(&mut self, result: Result<Answer, String>) {
+    fn finish_call(&mut self, result: Result<Answer, String>) {
         if let Some(call) = self.calls.pop_front() {
             self.events.push_back(Event::Answer { call: call.id, result });
         }
@@ -315,6 +444,11 @@ impl Client {
     }
 
     fn start_next_call(&mut self) {
+        while self.window.is_some()
+            && let Some(call) = self.calls.pop_front()
+        {
+            self.start_tagged(call);
+        }
         if let Some(call) = self.calls.front_mut() {
             self.output.append(&mut call.message);
         }
@@ -322,18 +456,24 @@ impl Client {
 
     /// Calls that were not answered yet, the one under way included.
     pub fn open_calls(&self) -> usize {
-        self.calls.len()
+        self.calls.len() + self.tagged.len()
     }
 
     /// The connection ended: every open call fails with `why`, every open stream ends.
     pub fn handle_end(&mut self, why: &impl ToString) {
-        for call in core::mem::take(&mut self.calls) {
+        let tagged = core::mem::take(&mut self.tagged).into_values();
+        for call in core::mem::take(&mut self.calls).into_iter().chain(tagged) {
             self.events.push_back(Event::Answer { call: call.id, result: Err(why.to_string()) });
         }
         for (stream, state) in core::mem::take(&mut self.streams) {
-            if state == Stream::Open {
-                self.events.push_back(Event::End { stream });
+            if state.closing || state.ended {
+                continue;
             }
+            // Without numbers the end of the daemon cannot be told from the end of a stream, and never was.
+            self.events.push_back(match self.window {
+                Some(_) => Event::Broken { stream, why: why.to_string() },
+                None => Event::End { stream },
+            });
         }
     }
 }

@@ -1,32 +1,21 @@
 //! The program `pilot-daemon`: one agent's node.
 
 use std::{
-    collections::BTreeMap,
-    env,
-    ffi::OsString,
-    fs::{self, File, TryLockError},
-    io,
-    net::{SocketAddr, ToSocketAddrs},
-    os::unix::net::UnixStream,
-    path::{Path, PathBuf},
-    process::ExitCode,
+    collections::BTreeMap, ffi::OsString, io, os::unix::net::UnixStream, path::PathBuf, process::ExitCode,
     time::Duration,
 };
 
 use clap::{ArgAction, Parser, ValueEnum};
 use pilot_proto::extension::Cipher;
-use pilot_roles::{
-    Listener,
-    daemon::{Daemon, DaemonConfig},
-    role::{Area, Dial},
-};
+use pilot_roles::Listener;
 
 use super::{
     Run,
     flags::{self, Common, Flags},
     host, identity,
+    node::{self, Ready, Spec},
 };
-use crate::{Clock, DialTls, OsRng, Place, RingCrypto, Setup, Target, bind_udp, raise_descriptor_limit};
+use crate::{DialTls, Place, Setup, Target, raise_descriptor_limit};
 
 #[derive(Debug, Parser)]
 #[command(name = "pilot-daemon", about = "One agent's node of a Pilot network. Flags take one dash or two.")]
@@ -173,56 +162,46 @@ fn run(options: &Options, driver: impl Run) -> Result<u8, String> {
             options.socket.display()
         ));
     }
-    let clock = Clock::start();
-    let mut rng = OsRng::new().map_err(words)?;
-    let identity = Some(Path::new(&options.identity)).filter(|path| !path.as_os_str().is_empty());
-    let state = identity.map(identity::directory);
-    let email = identity::email([&options.email, &options.owner], state.as_deref())?;
-    let seed = identity::seed(identity, &mut rng)?;
-    let _lock = identity.map(lock).transpose()?;
-    let registry = Target { addr: options.registry.clone(), tls: registry_tls(options)? };
-    let udp = bind_udp(&options.listen).map_err(words)?;
-    let bound = udp.local_addr().map_err(words)?;
-
-    let areas = areas(state.as_deref());
-    let mut config = DaemonConfig::new(seed, email);
-    config.persistent = identity.is_some();
-    config.hostname.clone_from(&options.hostname);
-    config.public = options.public;
-    config.encrypt = options.encrypt;
-    config.extensions.enabled = !options.no_extensions;
-    config.extensions.cipher = options.suite.cipher(host::has_aes());
-    config.trust_auto_approve = options.trust_auto_approve;
-    config.relay_only = options.relay_only;
-    config.beacon = beacon(&options.beacon, bound)?;
-    config.endpoint.clone_from(&options.endpoint);
-    config.lan_addrs = host::lan_addrs(bound);
-    set(&mut config.keepalive, options.keepalive);
-    set(&mut config.idle_timeout, options.idle_timeout);
-    set(&mut config.time_wait, options.time_wait);
-    set(&mut config.syn_rate, options.syn_rate_limit);
-    set(&mut config.max_streams_per_port, options.max_conns_per_port);
-    set(&mut config.max_streams, options.max_conns_total);
-    config.services.echo = !options.no_echo;
-    config.services.data_exchange = !options.no_dataexchange;
-    config.services.event_stream = !options.no_eventstream;
-    config.webhook.clone_from(&options.webhook);
-    config.admin_token.clone_from(&options.admin_token);
-    config.networks = networks(&options.networks);
-    config.utc_offset = host::utc_offset();
-    if let Some(received) = areas.get(&Area::Received) {
-        config.received_directory = received.display().to_string();
+    let identity = Some(&options.identity).filter(|path| !path.is_empty()).map(PathBuf::from);
+    let state = identity.as_deref().map(identity::directory);
+    let home = node::home();
+    if home.is_none() {
+        tracing::warn!("without a home directory, messages and files from peers are refused");
     }
-    config.trust_file = state.as_deref().map(trust_file).transpose()?.flatten();
-
-    let role = Daemon::new(config, RingCrypto::default(), rng);
+    let spec = Spec {
+        registry: Target { addr: options.registry.clone(), tls: registry_tls(options)? },
+        beacon: options.beacon.clone(),
+        listen: options.listen.clone(),
+        identity,
+        email: identity::email([&options.email, &options.owner], state.as_deref())?,
+        home,
+    };
+    let Ready { role, clock, setup, lock: _lock } = node::prepare(spec, |config| {
+        config.hostname.clone_from(&options.hostname);
+        config.public = options.public;
+        config.encrypt = options.encrypt;
+        config.extensions.enabled = !options.no_extensions;
+        config.extensions.cipher = options.suite.cipher(host::has_aes());
+        config.trust_auto_approve = options.trust_auto_approve;
+        config.relay_only = options.relay_only;
+        config.endpoint.clone_from(&options.endpoint);
+        set(&mut config.keepalive, options.keepalive);
+        set(&mut config.idle_timeout, options.idle_timeout);
+        set(&mut config.time_wait, options.time_wait);
+        set(&mut config.syn_rate, options.syn_rate_limit);
+        set(&mut config.max_streams_per_port, options.max_conns_per_port);
+        set(&mut config.max_streams, options.max_conns_total);
+        config.services.echo = !options.no_echo;
+        config.services.data_exchange = !options.no_dataexchange;
+        config.services.event_stream = !options.no_eventstream;
+        config.webhook.clone_from(&options.webhook);
+        config.admin_token.clone_from(&options.admin_token);
+        config.networks = networks(&options.networks);
+    })?;
     let setup = Setup {
-        udp: Some(udp),
         listeners: BTreeMap::from([(Listener::Ipc, Place::Unix(options.socket.clone()))]),
-        dials: BTreeMap::from([(Dial::Registry, registry)]),
-        areas,
         signals: true,
-        ..Setup::default()
+        ..setup
     };
     driver.run(role, clock, setup).map_err(words)
 }
@@ -234,17 +213,6 @@ fn set<T: Default + PartialEq>(setting: &mut T, flag: T) {
     }
 }
 
-/// Two daemons with one key would take the registry's entry from each other for ever.
-fn lock(identity: &Path) -> Result<File, String> {
-    let named = |words: &dyn std::fmt::Display| format!("identity {}: {words}", identity.display());
-    let file = File::open(identity).map_err(|e| named(&e))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(named(&"another daemon uses it")),
-        Err(TryLockError::Error(e)) => Err(named(&e)),
-    }
-}
-
 fn registry_tls(options: &Options) -> Result<Option<DialTls>, String> {
     match (options.registry_tls, options.registry_fingerprint.as_str()) {
         (false, _) => Ok(None),
@@ -253,40 +221,6 @@ fn registry_tls(options: &Options) -> Result<Option<DialTls>, String> {
                 .into())
         }
         (true, hex) => DialTls::pinned(hex).map(Some),
-    }
-}
-
-/// The beacon's address, of the family the socket `bound` can reach.
-fn beacon(target: &str, bound: SocketAddr) -> Result<Option<SocketAddr>, String> {
-    if target.is_empty() {
-        return Ok(None);
-    }
-    let addrs = target.to_socket_addrs().map_err(|e| format!("beacon {target}: {e}"))?;
-    let mut reachable = addrs.filter(|addr| addr.is_ipv4() || bound.is_ipv6());
-    reachable.next().map(Some).ok_or_else(|| format!("beacon {target}: no address that {bound} can reach"))
-}
-
-/// The directories of a daemon. Messages and files follow the home directory, as programs that read them expect.
-fn areas(state: Option<&Path>) -> BTreeMap<Area, PathBuf> {
-    let mut areas: BTreeMap<Area, PathBuf> =
-        state.map(|dir| (Area::State, dir.to_owned())).into_iter().collect();
-    match env::home_dir().filter(|home| !home.as_os_str().is_empty()) {
-        Some(home) => {
-            areas.insert(Area::Inbox, home.join(".pilot/inbox"));
-            areas.insert(Area::Received, home.join(".pilot/received"));
-        }
-        None => tracing::warn!("without a home directory, messages and files from peers are refused"),
-    }
-    areas
-}
-
-/// The content of `trust.json`; a file that is there but cannot be read must not be mistaken for none.
-fn trust_file(state: &Path) -> Result<Option<Vec<u8>>, String> {
-    let path = state.join("trust.json");
-    match fs::read(&path) {
-        Ok(bytes) => Ok(Some(bytes)),
-        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(e) => Err(format!("{}: {e}", path.display())),
     }
 }
 

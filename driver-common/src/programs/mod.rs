@@ -8,8 +8,9 @@ use crate::{Clock, Setup};
 
 pub mod daemon;
 mod flags;
-pub(crate) mod host;
-pub(crate) mod identity;
+mod host;
+mod identity;
+pub(crate) mod node;
 pub mod rendezvous;
 
 pub use flags::seconds_of_units;

@@ -3,6 +3,7 @@
 mod steps;
 mod world;
 
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use pilot_roles::json::{Value, json};
@@ -28,13 +29,13 @@ impl Transcript {
     }
 }
 
-/// Walks the demo. Whatever happens, no process and no file of it is left.
-pub(crate) fn run(out: Output) -> Result<(), Failure> {
+/// Walks the demo, with `daemons` in the place of the built-in one. Whatever happens, no process and no file of it is left.
+pub(crate) fn run(out: Output, daemons: &[PathBuf]) -> Result<(), Failure> {
     let start = Instant::now();
     out.line("Two agents, one registry and beacon, all on 127.0.0.1. Nothing leaves this machine.\n");
     let mut world = World::new().map_err(|error| Failure::internal(format!("demo: {error}")))?;
     let mut transcript = Transcript { out, steps: Vec::new() };
-    let result = steps::walk(&mut world, |name, detail, took| transcript.done(name, detail, took));
+    let result = steps::walk(&mut world, daemons, |name, detail, took| transcript.done(name, detail, took));
     if let Err((name, why)) = result {
         let logs = world.last_log_lines(LOG_LINES);
         world.end();

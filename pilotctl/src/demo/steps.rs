@@ -1,6 +1,7 @@
 //! The walk: what happens in which order, and what is checked after each step.
 
 use std::path::PathBuf;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use pilot_proto::Addr;
@@ -10,6 +11,7 @@ use pilot_roles::services::data_exchange::{Answer, Frame, kind};
 use sha2::{Digest, Sha256};
 
 use super::world::World;
+use crate::children::tied;
 use crate::format::{duration, flag, list, number, quoted, size, text};
 use crate::ipc::Daemon;
 use crate::ops::{self, Subscription};
@@ -46,6 +48,7 @@ impl Agent {
 /// Walks all steps. `done` hears of each when it is over; the error names the step that failed.
 pub(super) fn walk(
     world: &mut World,
+    daemons: &[PathBuf],
     mut done: impl FnMut(&str, &str, Duration),
 ) -> Result<(), (&'static str, String)> {
     let mut step = |name: &'static str, act: &mut dyn FnMut() -> Outcome<String>| {
@@ -66,8 +69,10 @@ pub(super) fn walk(
         Ok(format!("registry {}, beacon {}", places.0, places.1))
     })?;
     step("two agents register", &mut || {
+        // One that is given is everybody's.
+        let mut programs = daemons.iter().chain(daemons.last());
         for name in ["alice", "bob"] {
-            start_agent(world, name, &places)?;
+            start_agent(world, name, &places, programs.next())?;
             agents.push(wait_agent(world, name)?);
         }
         let names: Vec<String> =
@@ -107,7 +112,7 @@ pub(super) fn walk(
 fn start_rendezvous(world: &World) -> Outcome<(String, String)> {
     let arguments =
         ["--registry-addr", "127.0.0.1:0", "--beacon-addr", "127.0.0.1:0", "--log-format", "json"];
-    world.spawn("rendezvous", "_rendezvous-run", &arguments.map(String::from))?;
+    world.spawn("rendezvous", tied("_rendezvous-run")?, &arguments.map(String::from))?;
     let places = world.wait(PATIENCE, "the start of the registry", || {
         let log = world.log("rendezvous");
         let lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
@@ -117,7 +122,12 @@ fn start_rendezvous(world: &World) -> Outcome<(String, String)> {
     Ok(places)
 }
 
-fn start_agent(world: &World, name: &'static str, (registry, beacon): &(String, String)) -> Outcome<()> {
+fn start_agent(
+    world: &World,
+    name: &'static str,
+    (registry, beacon): &(String, String),
+    program: Option<&PathBuf>,
+) -> Outcome<()> {
     let home = world.home(name);
     std::fs::create_dir_all(home.join(".pilot"))?;
     let path = |file: &str| home.join(file).to_string_lossy().into_owned();
@@ -133,7 +143,10 @@ fn start_agent(world: &World, name: &'static str, (registry, beacon): &(String, 
         ["--hostname", name],
     ];
     let arguments: Vec<String> = arguments.into_iter().flatten().map(String::from).collect();
-    world.spawn(name, "_daemon-run", &arguments)?;
+    match program {
+        Some(program) => world.spawn(name, Command::new(program), &arguments)?,
+        None => world.spawn(name, tied("_daemon-run")?, &arguments)?,
+    }
     Ok(())
 }
 

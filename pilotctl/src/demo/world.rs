@@ -3,15 +3,14 @@
 
 use std::fs::File;
 use std::io::{Error, ErrorKind, Result};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process_group};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-
-use crate::children::tied;
 
 /// How long a child may take to end by itself.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -110,14 +109,16 @@ impl World {
         self.directory.join(name)
     }
 
-    /// Starts this program as the hidden command `command`. Its `$HOME` is `name` inside the directory.
-    pub(super) fn spawn(&self, name: &'static str, command: &str, arguments: &[String]) -> Result<()> {
+    /// Starts a program. Its `$HOME` is `name` inside the directory.
+    pub(super) fn spawn(&self, name: &'static str, mut command: Command, arguments: &[String]) -> Result<()> {
         let mut estate = lock(&self.estate);
         let home = self.path(name);
         std::fs::create_dir_all(&home)?;
         let log = home.join("log");
         let file = File::create(&log)?;
-        let child = tied(command)?
+        // A group of its own: keys pressed here do not reach it.
+        let child = command
+            .process_group(0)
             .args(arguments)
             .env("HOME", &home)
             .stdin(Stdio::null())

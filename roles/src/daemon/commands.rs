@@ -118,6 +118,10 @@ impl<C: Crypto + Clone + Send + 'static, R: Rng> Daemon<C, R> {
             | Request::Unbind { .. }
             | Request::Dial { .. }
             | Request::Send { .. }
+            | Request::Extend { .. }
+            | Request::Tagged { .. }
+            | Request::Consumed { .. }
+            | Request::Finish { .. }
             | Request::CancelDials => {}
         }
     }

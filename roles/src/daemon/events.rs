@@ -31,7 +31,7 @@ impl<C: Crypto + Clone + Send + 'static, R: Rng> Daemon<C, R> {
             Event::Unreachable { stream } => {
                 let node = self.node.stream_info(stream).map_or(0, |info| info.remote.addr.node);
                 let words = self.places.words(node);
-                self.ipc.over(via!(self, now), &mut self.numbers, stream, words);
+                self.ipc.over(via!(self, now), &mut self.numbers, stream, words.clone(), Some(words));
             }
             Event::Datagrams => self.datagrams(now),
             Event::Trust(event) => self.trust_event(now, event),
@@ -207,7 +207,8 @@ impl<C: Crypto + Clone + Send + 'static, R: Rng> Daemon<C, R> {
             CloseReason::Refused | CloseReason::Reset => "connection refused",
             _ => "dial timeout",
         };
-        self.ipc.over(via!(self, now), &mut self.numbers, id, String::from(words));
+        let broken = (reason != CloseReason::Clean).then(|| alloc::format!("{reason}"));
+        self.ipc.over(via!(self, now), &mut self.numbers, id, String::from(words), broken);
     }
 
     fn datagrams(&mut self, now: Now) {

@@ -39,7 +39,7 @@ use pilot_proto::{
     crypto::{Crypto, Identity},
     node::{self, Node, StreamId},
     rng::Rng,
-    stream,
+    stream::{self, State},
     time::{Duration, earliest},
 };
 
@@ -60,8 +60,9 @@ use crate::role::{Closed, ConnId, Input, Level, Listener, Now, Output, Record, R
 
 /// How long the beacon may take to tell our address before we register without.
 const DISCOVERY: Duration = Duration::from_secs(1);
-/// How long a goodbye may take, and how long it takes at least, so that ends of streams arrive.
-const GOODBYE: Duration = Duration::from_secs(5);
+/// How long a goodbye may take, which is less than drivers allow, and how long it takes at least, so that ends of streams
+/// arrive.
+const GOODBYE: Duration = Duration::from_secs(4);
 const LAST_WORDS: Duration = Duration::from_millis(200);
 /// Nodes we greet after a start, so that tunnels they still believe in work again at once.
 const GREETED: usize = 16;
@@ -106,6 +107,8 @@ pub struct Daemon<C: Crypto, R> {
     services: Services<StreamId>,
     trust: TrustDesk,
     webhook: Webhook,
+    /// While ending: peers have everything that local programs wrote.
+    delivered: bool,
     started: Instant,
     udp: Option<SocketAddr>,
     tickets: u64,
@@ -190,6 +193,7 @@ impl<C: Crypto + Clone + Send + 'static, R: Rng> Daemon<C, R> {
             services: Services::new(config.services, config.utc_offset, config.received_directory.clone()),
             trust: TrustDesk::default(),
             webhook: Webhook::new(config.webhook.clone()),
+            delivered: false,
             started: Instant::ORIGIN,
             udp: None,
             tickets: 0,
@@ -345,11 +349,17 @@ impl<C: Crypto + Clone + Send + 'static, R: Rng> Daemon<C, R> {
         self.outputs.push_back(Output::Exit(status));
     }
 
+    /// Whether peers have everything that local programs wrote.
+    fn all_delivered(&mut self) -> bool {
+        let over = |state| matches!(state, State::SynSent | State::TimeWait | State::Closed);
+        !self.ipc.has_held() && self.node.streams().all(|s| over(s.state) || s.stats.unacked == 0)
+    }
+
     /// When the goodbye is looked at next.
     fn phase_timeout(&self) -> Option<Instant> {
         match self.phase {
             Phase::Discovering { until } => Some(until),
-            Phase::Ending { from } if self.webhook.is_idle() => Some(from + LAST_WORDS),
+            Phase::Ending { from } if self.webhook.is_idle() && self.delivered => Some(from + LAST_WORDS),
             Phase::Ending { from } => Some(from + GOODBYE),
             _ => None,
         }
@@ -386,6 +396,10 @@ impl<C: Crypto + Clone + Send + 'static, R: Rng> Daemon<C, R> {
             while let Some(ask) = self.ipc.poll_ask() {
                 quiet = false;
                 self.command(now, &ask);
+            }
+            self.webhook.set_watched(self.ipc.is_watched());
+            while let Some(notice) = self.webhook.poll_notice() {
+                self.ipc.notice(notice.as_bytes());
             }
             while let Some(act) = self.services.poll_act() {
                 quiet = false;
@@ -539,6 +553,9 @@ impl<C: Crypto + Clone + Send + 'static, R: Rng> Role for Daemon<C, R> {
             .or_else(|| self.webhook.poll_output())
             .or_else(|| self.ipc.poll_output(via!(self, now)));
         if output.is_none() {
+            if matches!(self.phase, Phase::Ending { .. }) {
+                self.delivered = self.all_delivered();
+            }
             self.deadline = self.node.poll_timeout();
         }
         output

@@ -31,6 +31,9 @@ pub(crate) struct Webhook {
     due: Option<Instant>,
     dropped: u64,
     outputs: VecDeque<Output>,
+    /// Local programs want to hear of events too.
+    watched: bool,
+    notices: VecDeque<String>,
 }
 
 impl Webhook {
@@ -47,6 +50,8 @@ impl Webhook {
             due: None,
             dropped: 0,
             outputs: VecDeque::new(),
+            watched: false,
+            notices: VecDeque::new(),
         }
     }
 
@@ -67,7 +72,17 @@ impl Webhook {
 
     /// Whether anybody listens; saves the work of describing events nobody reads.
     pub(crate) fn is_on(&self) -> bool {
-        !self.url.is_empty()
+        !self.url.is_empty() || self.watched
+    }
+
+    /// Whether local programs want to hear of events.
+    pub(crate) const fn set_watched(&mut self, watched: bool) {
+        self.watched = watched;
+    }
+
+    /// The next event for local programs: one JSON object.
+    pub(crate) fn poll_notice(&mut self) -> Option<String> {
+        self.notices.pop_front()
     }
 
     /// Events dropped because the queue was full.
@@ -80,21 +95,28 @@ impl Webhook {
         if !self.is_on() {
             return;
         }
+        let data = match data {
+            Value::Object(map) => format!(",\"data\":{}", json::to_line(&Value::Object(map))),
+            _ => String::new(),
+        };
+        let rest = format!(
+            "\"event\":\"{event}\",\"node_id\":{},\"timestamp\":\"{}\"{data}}}",
+            self.node,
+            clock::rfc3339_micros(now.unix_micros),
+        );
+        if self.watched && self.notices.len() < MAX_QUEUED {
+            self.notices.push_back(format!("{{{rest}"));
+        }
+        if self.url.is_empty() {
+            return;
+        }
         let id = self.next_id;
         self.next_id += 1;
         if self.queue.len() >= MAX_QUEUED {
             self.dropped += 1;
             return;
         }
-        let data = match data {
-            Value::Object(map) => format!(",\"data\":{}", json::to_line(&Value::Object(map))),
-            _ => String::new(),
-        };
-        let body = format!(
-            "{{\"event_id\":{id},\"event\":\"{event}\",\"node_id\":{},\"timestamp\":\"{}\"{data}}}",
-            self.node,
-            clock::rfc3339_micros(now.unix_micros),
-        );
+        let body = format!("{{\"event_id\":{id},{rest}");
         self.queue.push_back(body.into_bytes());
         self.advance(now.instant);
     }

@@ -11,6 +11,10 @@ pub use request::{BadRequest, HandshakeRequest, NetworkRequest, Request};
 /// Longest message in bytes, command byte included, length prefix not. A longer one costs the connection.
 pub const MAX_MESSAGE: usize = 1 << 20;
 
+/// Bytes of one stream that may be under way to one side before that side says it took them (IPC-3), in programs that
+/// asked for flow control.
+pub const STREAM_WINDOW: u32 = 256 << 10;
+
 /// Longest data one [`Request::Send`] can carry.
 pub const MAX_SEND: usize = MAX_MESSAGE - 5;
 

@@ -65,6 +65,37 @@ pub enum Reply<'a> {
     },
     /// 3A: the datagram was accepted.
     SentTo,
+    /// 62 (IPC-1): the messages below are understood.
+    Extended {
+        /// Bytes of a stream that may be under way in either direction.
+        window: u32,
+    },
+    /// 64 (IPC-2): the answer to a tagged request.
+    Tagged {
+        /// The request's number.
+        tag: u32,
+        /// The answer, command byte and payload.
+        message: &'a [u8],
+    },
+    /// 66, event (IPC-3): the stream took data of the program.
+    Taken {
+        /// Stream id.
+        id: u32,
+        /// How many bytes more.
+        bytes: u32,
+    },
+    /// 68, event (IPC-5): a stream ended before its data was complete; after what it brought.
+    Broken {
+        /// Stream id.
+        id: u32,
+        /// Why.
+        text: Cow<'a, str>,
+    },
+    /// 6A, event (IPC-6): something happened on the node, as webhooks tell it.
+    Event {
+        /// One object.
+        json: &'a [u8],
+    },
     /// The answers that are one JSON object.
     Json {
         /// Which.
@@ -171,6 +202,11 @@ impl<'a> Reply<'a> {
             }),
             0x38 => p.u16().map(|port| Reply::UnbindOk { port }),
             0x3A => Some(Reply::SentTo),
+            0x62 => p.u32().map(|window| Reply::Extended { window }),
+            0x64 => p.u32().map(|tag| Reply::Tagged { tag, message: p.rest() }),
+            0x66 => p.u32().zip(p.u32()).map(|(id, bytes)| Reply::Taken { id, bytes }),
+            0x68 => p.u32().map(|id| Reply::Broken { id, text: String::from_utf8_lossy(p.rest()) }),
+            0x6A => Some(Reply::Event { json: payload }),
             byte => {
                 let kind = JsonKind::ALL.into_iter().find(|kind| *kind as u8 == byte);
                 Some(Reply::Json { kind: kind.ok_or(BadReply::Unknown(byte))?, json: payload })
@@ -191,6 +227,11 @@ impl<'a> Reply<'a> {
             Reply::RecvFrom { .. } => 0x0C,
             Reply::UnbindOk { .. } => 0x38,
             Reply::SentTo => 0x3A,
+            Reply::Extended { .. } => 0x62,
+            Reply::Tagged { .. } => 0x64,
+            Reply::Taken { .. } => 0x66,
+            Reply::Broken { .. } => 0x68,
+            Reply::Event { .. } => 0x6A,
             Reply::Json { kind, .. } => *kind as u8,
         }
     }
@@ -216,7 +257,13 @@ impl<'a> Reply<'a> {
                 write_message(out, command, &[&sock_addr_bytes(*from), &to_port.to_be_bytes(), data]);
             }
             Reply::SentTo => write_message(out, command, &[]),
-            Reply::Json { json, .. } => write_message(out, command, &[json]),
+            Reply::Extended { window } => write_message(out, command, &[&window.to_be_bytes()]),
+            Reply::Tagged { tag, message } => write_message(out, command, &[&tag.to_be_bytes(), message]),
+            Reply::Taken { id, bytes } => {
+                write_message(out, command, &[&id.to_be_bytes(), &bytes.to_be_bytes()]);
+            }
+            Reply::Broken { id, text } => write_message(out, command, &[&id.to_be_bytes(), text.as_bytes()]),
+            Reply::Json { json, .. } | Reply::Event { json } => write_message(out, command, &[json]),
         }
     }
 }

@@ -103,6 +103,30 @@ pub enum Request<'a> {
         /// Content.
         data: &'a [u8],
     },
+    /// 61 (IPC-1): from here on every message below is understood; answered with the window.
+    Extend {
+        /// Tell this program what happens on the node (IPC-6).
+        events: bool,
+    },
+    /// 63 (IPC-2): a request whose answer, or error, carries the same number.
+    Tagged {
+        /// The program's number for it.
+        tag: u32,
+        /// The request, command byte and payload.
+        message: &'a [u8],
+    },
+    /// 65 (IPC-3): the program took data of a stream out of its window. Never answered.
+    Consumed {
+        /// Stream id.
+        id: u32,
+        /// How many bytes more.
+        bytes: u32,
+    },
+    /// 67 (IPC-4): nothing more will be sent on a stream; it is still read. Never answered.
+    Finish {
+        /// Stream id.
+        id: u32,
+    },
 }
 
 /// Sub-commands of 0F.
@@ -217,6 +241,9 @@ impl fmt::Display for BadRequest {
 
 impl core::error::Error for BadRequest {}
 
+/// Bit of Extend's flags: tell what happens.
+const EXTEND_EVENTS: u8 = 1;
+
 const NODE_ID: &str = "node_id";
 const NETWORK_ID: &str = "network_id";
 
@@ -258,6 +285,15 @@ impl<'a> Request<'a> {
                 to: p.sock_addr().ok_or(missing("sendto", "address/port"))?,
                 data: p.rest(),
             },
+            0x61 => {
+                Request::Extend { events: p.u8().ok_or(missing("extend", "flags"))? & EXTEND_EVENTS != 0 }
+            }
+            0x63 => Request::Tagged { tag: p.u32().ok_or(missing("tagged", "tag"))?, message: p.rest() },
+            0x65 => match p.u32().zip(p.u32()) {
+                Some((id, bytes)) => Request::Consumed { id, bytes },
+                None => return Err(missing("consumed", "conn_id or bytes")),
+            },
+            0x67 => Request::Finish { id: p.u32().ok_or(missing("finish", "conn_id"))? },
             byte => return Err(BadRequest::UnknownCommand(byte)),
         }))
     }
@@ -285,13 +321,22 @@ impl<'a> Request<'a> {
             Request::PreferDirect { .. } => 0x2D,
             Request::Unbind { .. } => 0x37,
             Request::SendToConfirmed { .. } => 0x39,
+            Request::Extend { .. } => 0x61,
+            Request::Tagged { .. } => 0x63,
+            Request::Consumed { .. } => 0x65,
+            Request::Finish { .. } => 0x67,
         }
     }
 
     /// The byte of the answer, `None` if only a failure is answered. It is always the command's byte plus one.
     pub const fn answer(&self) -> Option<u8> {
         match self {
-            Request::Send { .. } | Request::SendTo { .. } | Request::CancelDials => None,
+            Request::Send { .. }
+            | Request::SendTo { .. }
+            | Request::CancelDials
+            | Request::Tagged { .. }
+            | Request::Consumed { .. }
+            | Request::Finish { .. } => None,
             other => Some(other.command() + 1),
         }
     }
@@ -308,7 +353,9 @@ impl<'a> Request<'a> {
             }
             Request::Dial { to } => write_message(out, command, &[&sock_addr_bytes(*to)]),
             Request::Send { id, data } => write_message(out, command, &[&id.to_be_bytes(), data]),
-            Request::Close { id: number } | Request::PreferDirect { node: number } => {
+            Request::Close { id: number }
+            | Request::PreferDirect { node: number }
+            | Request::Finish { id: number } => {
                 write_message(out, command, &[&number.to_be_bytes()]);
             }
             Request::SendTo { to, data } | Request::SendToConfirmed { to, data } => {
@@ -326,6 +373,13 @@ impl<'a> Request<'a> {
                 write_message(out, command, &[json.as_bytes()]);
             }
             Request::Network(request) => request.write(out),
+            Request::Extend { events } => {
+                write_message(out, command, &[&[if *events { EXTEND_EVENTS } else { 0 }]]);
+            }
+            Request::Tagged { tag, message } => write_message(out, command, &[&tag.to_be_bytes(), message]),
+            Request::Consumed { id, bytes } => {
+                write_message(out, command, &[&id.to_be_bytes(), &bytes.to_be_bytes()]);
+            }
         }
     }
 }

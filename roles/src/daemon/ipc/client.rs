@@ -6,7 +6,7 @@ use alloc::{
 };
 
 use crate::{
-    frames::FrameReader,
+    frames::{FrameReader, PREFIX},
     ipc::{MAX_MESSAGE, Reply},
 };
 
@@ -20,12 +20,17 @@ pub(super) const DATAGRAM_WATER: usize = 256 << 10;
 const MAX_HELD: usize = 256 << 10;
 /// Requests of a client without an answer; above, nothing more is read from it.
 const MAX_WAITING: usize = 256;
+/// The same for a client whose streams have windows of their own: one that stands still must not hold up the others.
+const MAX_HELD_EXTENDED: usize = 64 << 20;
+const MAX_WAITING_EXTENDED: usize = 8192;
 
 /// A request without an answer, or whose answer waits for an earlier one of the same kind.
 #[derive(Debug)]
 struct Waiting {
     ticket: u64,
     kind: u8,
+    /// Its answer waits for no other and carries this number.
+    tag: Option<u32>,
     reply: Option<Vec<u8>>,
 }
 
@@ -51,6 +56,10 @@ pub(super) struct Client {
     pub(super) gone: bool,
     /// Listed among those with something for the driver.
     pub(super) listed: bool,
+    /// It asked for the messages of IPC-1.
+    pub(super) extended: bool,
+    /// It asked for events.
+    pub(super) watches: bool,
 }
 
 impl Client {
@@ -67,6 +76,8 @@ impl Client {
             paused: false,
             gone: false,
             listed: false,
+            extended: false,
+            watches: false,
         }
     }
 
@@ -77,8 +88,12 @@ impl Client {
 
     /// Nothing more may be read from the client for now.
     pub(super) fn is_blocked(&self) -> bool {
-        self.held >= MAX_HELD
-            || (!self.gone && (self.waiting.len() >= MAX_WAITING || self.unread() >= 2 * HIGH_WATER))
+        let (max_held, max_waiting) = match self.extended {
+            true => (MAX_HELD_EXTENDED, MAX_WAITING_EXTENDED),
+            false => (MAX_HELD, MAX_WAITING),
+        };
+        self.held >= max_held
+            || (!self.gone && (self.waiting.len() >= max_waiting || self.unread() >= 2 * HIGH_WATER))
     }
 
     /// Appends a message.
@@ -86,6 +101,13 @@ impl Client {
         if !self.gone {
             reply.write(&mut self.out);
         }
+    }
+
+    /// Appends the answer to a tagged request.
+    pub(super) fn push_tagged(&mut self, tag: u32, reply: &Reply<'_>) {
+        let mut message = Vec::new();
+        reply.write(&mut message);
+        self.push(&Reply::Tagged { tag, message: message.get(PREFIX..).unwrap_or_default() });
     }
 
     /// What waits for the driver.
@@ -104,21 +126,27 @@ impl Client {
         self.unsent = self.unsent.saturating_sub(bytes);
     }
 
-    /// Remembers a request of `kind`; answers of one kind keep the order of the requests.
-    pub(super) fn expect(&mut self, ticket: u64, kind: u8) {
-        self.waiting.push_back(Waiting { ticket, kind, reply: None });
+    /// Remembers a request of `kind`; answers of one kind keep the order of the requests, unless they have a tag.
+    pub(super) fn expect(&mut self, ticket: u64, kind: u8, tag: Option<u32>) {
+        self.waiting.push_back(Waiting { ticket, kind, tag, reply: None });
     }
 
     /// Answers a request, and sends what that sets free. False if nobody waits for it.
     pub(super) fn reply(&mut self, ticket: u64, reply: &Reply<'_>) -> bool {
-        let Some(entry) = self.waiting.iter_mut().find(|w| w.ticket == ticket && w.reply.is_none()) else {
+        let Some(at) = self.waiting.iter().position(|w| w.ticket == ticket && w.reply.is_none()) else {
             return false;
         };
+        let Some(entry) = self.waiting.get_mut(at) else { return false };
         let kind = entry.kind;
+        if let Some(tag) = entry.tag {
+            self.waiting.remove(at);
+            self.push_tagged(tag, reply);
+            return true;
+        }
         let mut message = Vec::new();
         reply.write(&mut message);
         entry.reply = Some(message);
-        while let Some(at) = self.waiting.iter().position(|w| w.kind == kind)
+        while let Some(at) = self.waiting.iter().position(|w| w.kind == kind && w.tag.is_none())
             && let Some(message) = self.waiting.get_mut(at).and_then(|w| w.reply.take())
         {
             self.waiting.remove(at);

@@ -23,7 +23,7 @@ use self::client::{Client, DATAGRAM_WATER, HIGH_WATER, LOW_WATER};
 use crate::{
     daemon::net::{Net, Over, Read},
     frames::FrameReader,
-    ipc::{MAX_MESSAGE, Reply, Request},
+    ipc::{MAX_MESSAGE, Reply, Request, STREAM_WINDOW},
     role::{ConnId, Level, Output, Record},
 };
 
@@ -35,6 +35,10 @@ const MAX_STREAMS: usize = 4096;
 const RECV_ROOM: usize = 32 << 10;
 /// Room made for it at first.
 const RECV_FIRST: usize = 1 << 10;
+/// [`STREAM_WINDOW`] here.
+const WINDOW: usize = STREAM_WINDOW as usize;
+/// Bytes taken from a client after which it is told.
+const TELL: usize = WINDOW / 4;
 /// Bytes after which staged messages go to the driver.
 const BATCH: usize = 256 << 10;
 /// Written bytes of a stream's waiting data that are cut off once they outnumber the rest.
@@ -92,6 +96,14 @@ struct Stream<Id> {
     listed: bool,
     /// The client was told that nothing more comes.
     ended: bool,
+    /// The client will send no more; what is held is still delivered.
+    finishing: bool,
+    /// Bytes the client has room for, if it counts.
+    room: usize,
+    /// Bytes taken from the client that it was not told of.
+    untold: usize,
+    /// Why the stream ended early; told after its data to a client that wants to know.
+    broken: Option<String>,
 }
 
 /// The server.
@@ -189,7 +201,7 @@ impl<Id: Copy + Ord> Server<Id> {
         let mut done = false;
         while self.clients.get(&conn).is_some_and(|client| !client.is_blocked()) {
             match reader.pop() {
-                Ok(Some(message)) => self.message(net, numbers, conn, message),
+                Ok(Some(message)) => self.message(net, numbers, conn, message, None),
                 Ok(None) => {
                     done = true;
                     break;
@@ -232,13 +244,34 @@ impl<Id: Copy + Ord> Server<Id> {
         }
     }
 
-    fn message(&mut self, net: &mut impl Net<Id = Id>, numbers: &mut Numbers, conn: ConnId, message: &[u8]) {
+    fn message(
+        &mut self,
+        net: &mut impl Net<Id = Id>,
+        numbers: &mut Numbers,
+        conn: ConnId,
+        message: &[u8],
+        tag: Option<u32>,
+    ) {
         let request = match Request::parse(message) {
             Ok(Some(request)) => request,
             Ok(None) => return,
-            Err(error) => return self.push(conn, &Reply::error(error.to_string())),
+            Err(error) => return self.refuse(conn, tag, error.to_string()),
         };
         match request {
+            Request::Extend { events } => {
+                let ticket = self.expect(conn, &request, tag);
+                if let Some(client) = self.clients.get_mut(&conn) {
+                    client.extended = true;
+                    client.watches |= events;
+                }
+                self.answer(conn, ticket, Ok(Reply::Extended { window: STREAM_WINDOW }));
+            }
+            Request::Tagged { tag: new, message } if tag.is_none() => {
+                self.message(net, numbers, conn, message, Some(new));
+            }
+            Request::Tagged { .. } => self.refuse(conn, tag, String::from("tagged: twice")),
+            Request::Consumed { id, bytes } => self.consumed(conn, id, bytes),
+            Request::Finish { id } => self.finish(net, conn, id),
             Request::Send { id, data } => self.send(net, conn, id, data),
             Request::SendTo { to, data } if !to.addr.is_broadcast() => {
                 if let Err(words) = net.send_datagram(to, data) {
@@ -247,7 +280,7 @@ impl<Id: Copy + Ord> Server<Id> {
             }
             Request::SendToConfirmed { to, data } if !to.addr.is_broadcast() => {
                 let result = net.send_datagram(to, data);
-                let ticket = self.expect(conn, request.command());
+                let ticket = self.expect(conn, &request, tag);
                 self.answer(
                     conn,
                     ticket,
@@ -258,7 +291,7 @@ impl<Id: Copy + Ord> Server<Id> {
                 );
             }
             Request::Bind { port } => {
-                let ticket = self.expect(conn, request.command());
+                let ticket = self.expect(conn, &request, tag);
                 let free = !self.ports.contains_key(&port) && net.listen(port);
                 if free {
                     self.ports.insert(port, conn);
@@ -270,7 +303,7 @@ impl<Id: Copy + Ord> Server<Id> {
                 self.answer(conn, ticket, if free { Ok(Reply::BindOk { port }) } else { Err(words) });
             }
             Request::Unbind { port } => {
-                let ticket = self.expect(conn, request.command());
+                let ticket = self.expect(conn, &request, tag);
                 let own = self.clients.get_mut(&conn).is_some_and(|client| client.ports.remove(&port));
                 if own {
                     self.ports.remove(&port);
@@ -280,7 +313,7 @@ impl<Id: Copy + Ord> Server<Id> {
                 self.answer(conn, ticket, if own { Ok(Reply::UnbindOk { port }) } else { Err(words()) });
             }
             Request::Dial { to } => {
-                let ticket = self.expect(conn, request.command());
+                let ticket = self.expect(conn, &request, tag);
                 if self.clients.get(&conn).is_none_or(|c| c.gone || c.streams.len() >= MAX_STREAMS) {
                     return self.answer(
                         conn,
@@ -305,7 +338,7 @@ impl<Id: Copy + Ord> Server<Id> {
                 }
             }
             Request::Close { id } => {
-                let ticket = self.expect(conn, request.command());
+                let ticket = self.expect(conn, &request, tag);
                 let owner = self.streams.get(&id).map(|stream| (stream.owner, stream.ended));
                 match owner {
                     // Administrative tools close streams of others, who are told as if the stream had ended.
@@ -321,7 +354,7 @@ impl<Id: Copy + Ord> Server<Id> {
             }
             other => {
                 let ticket = match other.answer() {
-                    Some(_) => self.expect(conn, other.command()),
+                    Some(_) => self.expect(conn, &other, tag),
                     None => 0,
                 };
                 self.asks.push_back(Ask { client: conn, ticket, message: message.to_vec() });
@@ -331,10 +364,10 @@ impl<Id: Copy + Ord> Server<Id> {
 
     // --- answers -----------------------------------------------------------------------------------------------
 
-    fn expect(&mut self, conn: ConnId, kind: u8) -> u64 {
+    fn expect(&mut self, conn: ConnId, request: &Request<'_>, tag: Option<u32>) -> u64 {
         self.tickets += 1;
         if let Some(client) = self.clients.get_mut(&conn).filter(|client| !client.gone) {
-            client.expect(self.tickets, kind);
+            client.expect(self.tickets, request.command(), tag);
         }
         self.tickets
     }
@@ -369,6 +402,42 @@ impl<Id: Copy + Ord> Server<Id> {
         self.process(net, numbers, client);
     }
 
+    /// A request that cannot be read.
+    fn refuse(&mut self, conn: ConnId, tag: Option<u32>, words: String) {
+        let reply = Reply::error(words);
+        match (tag, self.clients.get_mut(&conn)) {
+            (Some(tag), Some(client)) => {
+                client.push_tagged(tag, &reply);
+                self.list(conn);
+            }
+            _ => self.push(conn, &reply),
+        }
+    }
+
+    /// Something happened on the node; told to those who asked and keep up.
+    pub(crate) fn notice(&mut self, json: &[u8]) {
+        let mut reached = Vec::new();
+        for (conn, client) in self.clients.iter_mut().filter(|(_, client)| client.watches) {
+            if client.unread() + json.len() <= HIGH_WATER {
+                client.push(&Reply::Event { json });
+                reached.push(*conn);
+            }
+        }
+        for conn in reached {
+            self.list(conn);
+        }
+    }
+
+    /// Whether anybody wants to know what happens.
+    pub(crate) fn is_watched(&self) -> bool {
+        self.clients.values().any(|client| client.watches)
+    }
+
+    /// Whether data of clients waits for window space.
+    pub(crate) fn has_held(&self) -> bool {
+        self.streams.values().any(|stream| stream.held.len() > stream.gone)
+    }
+
     fn push(&mut self, conn: ConnId, reply: &Reply<'_>) {
         if let Some(client) = self.clients.get_mut(&conn) {
             client.push(reply);
@@ -386,7 +455,20 @@ impl<Id: Copy + Ord> Server<Id> {
     // --- streams -----------------------------------------------------------------------------------------------
 
     fn add(&mut self, number: u32, id: Id, owner: ConnId, phase: Phase) {
-        let stream = Stream { id, owner, phase, held: Vec::new(), gone: 0, listed: false, ended: false };
+        let counts = self.clients.get(&owner).is_some_and(|client| client.extended);
+        let stream = Stream {
+            id,
+            owner,
+            phase,
+            held: Vec::new(),
+            gone: 0,
+            listed: false,
+            ended: false,
+            finishing: false,
+            room: if counts { WINDOW } else { usize::MAX },
+            untold: 0,
+            broken: None,
+        };
         self.streams.insert(number, stream);
         self.numbers.insert(id, number);
         if let Some(client) = self.clients.get_mut(&owner) {
@@ -411,7 +493,7 @@ impl<Id: Copy + Ord> Server<Id> {
     fn send(&mut self, net: &mut impl Net<Id = Id>, conn: ConnId, number: u32, data: &[u8]) {
         let stream = self.streams.get_mut(&number).filter(|stream| stream.owner == conn);
         let words = match stream {
-            Some(stream) if stream.phase == Phase::Open => {
+            Some(stream) if stream.phase == Phase::Open && !stream.finishing => {
                 let taken = if stream.held.is_empty() { net.write(stream.id, data) } else { Ok(0) };
                 let Ok(taken) = taken else {
                     return self.push(conn, &Reply::error("send: connection closed"));
@@ -421,6 +503,7 @@ impl<Id: Copy + Ord> Server<Id> {
                 if let Some(client) = self.clients.get_mut(&conn) {
                     client.held += rest.len();
                 }
+                self.taken(number, taken);
                 return;
             }
             Some(stream) if stream.phase == Phase::Over => String::from("send: connection closed"),
@@ -429,6 +512,44 @@ impl<Id: Copy + Ord> Server<Id> {
             None => format!("connection {number} not found"),
         };
         self.push(conn, &Reply::error(words));
+    }
+
+    /// The stream took bytes of its client.
+    fn taken(&mut self, number: u32, bytes: usize) {
+        let Some(stream) = self.streams.get_mut(&number) else { return };
+        stream.untold += bytes;
+        if stream.untold < TELL || self.clients.get(&stream.owner).is_none_or(|client| !client.extended) {
+            return;
+        }
+        let bytes = u32::try_from(core::mem::take(&mut stream.untold)).unwrap_or(u32::MAX);
+        let owner = stream.owner;
+        self.push(owner, &Reply::Taken { id: number, bytes });
+    }
+
+    /// The client has read bytes of a stream.
+    fn consumed(&mut self, conn: ConnId, number: u32, bytes: u32) {
+        let Some(stream) = self.streams.get_mut(&number).filter(|stream| stream.owner == conn) else {
+            return;
+        };
+        let full = stream.room == 0;
+        stream.room = stream.room.saturating_add(bytes as usize);
+        if full && stream.room > 0 {
+            let id = stream.id;
+            self.readable(id);
+        }
+    }
+
+    /// The client will send no more on a stream, but reads on.
+    fn finish(&mut self, net: &mut impl Net<Id = Id>, conn: ConnId, number: u32) {
+        let Some(stream) = self.streams.get_mut(&number).filter(|stream| stream.owner == conn) else {
+            return;
+        };
+        if stream.phase == Phase::Open
+            && !core::mem::replace(&mut stream.finishing, true)
+            && stream.held.is_empty()
+        {
+            net.finish(stream.id);
+        }
     }
 
     /// The client is done with a stream; what it wrote is delivered, then the stream is finished.
@@ -522,6 +643,8 @@ impl<Id: Copy + Ord> Server<Id> {
             if stream.phase == Phase::Closing {
                 stream.phase = Phase::Open;
                 self.close_stream(net, number);
+            } else if stream.finishing {
+                net.finish(stream.id);
             }
         }
         if let Some(stream) = self.streams.get_mut(&number)
@@ -534,11 +657,20 @@ impl<Id: Copy + Ord> Server<Id> {
         if let Some(client) = self.clients.get_mut(&owner) {
             client.held = client.held.saturating_sub(taken);
         }
+        self.taken(number, taken);
         self.process(net, numbers, owner);
     }
 
-    /// A stream is over; `words` say why to a client that still waits for it to open.
-    pub(crate) fn over(&mut self, net: &mut impl Net<Id = Id>, numbers: &mut Numbers, id: Id, words: String) {
+    /// A stream is over; `words` say why to a client that still waits for it to open, `broken` to one that waits for
+    /// data that will not come.
+    pub(crate) fn over(
+        &mut self,
+        net: &mut impl Net<Id = Id>,
+        numbers: &mut Numbers,
+        id: Id,
+        words: String,
+        broken: Option<String>,
+    ) {
         let Some(number) = self.number(id) else { return };
         let Some(stream) = self.streams.get_mut(&number) else { return };
         let owner = stream.owner;
@@ -549,6 +681,7 @@ impl<Id: Copy + Ord> Server<Id> {
             }
             Phase::Open => {
                 stream.phase = Phase::Over;
+                stream.broken = broken;
                 let left = core::mem::take(&mut stream.held).len() - core::mem::take(&mut stream.gone);
                 if let Some(client) = self.clients.get_mut(&owner) {
                     client.held = client.held.saturating_sub(left);
@@ -605,17 +738,25 @@ impl<Id: Copy + Ord> Server<Id> {
         {
             let Some(stream) = self.streams.get_mut(&number) else { continue };
             // Several segments become one message: the client is behind if there are several.
-            let mut filled = 0;
+            let mut filled = 0_usize;
             let state = loop {
-                if filled == RECV_ROOM {
+                let most = RECV_ROOM.min(filled.saturating_add(stream.room));
+                if filled == most {
                     break Read::Bytes(0);
                 }
                 if filled == self.scratch.len() {
                     self.scratch.resize((2 * filled).clamp(RECV_FIRST, RECV_ROOM), 0);
                 }
-                let room = self.scratch.get_mut(filled..).unwrap_or_default();
+                let end = most.min(self.scratch.len());
+                let room = self.scratch.get_mut(filled..end).unwrap_or_default();
                 match net.read(stream.id, room) {
-                    Read::Bytes(bytes) => filled += bytes,
+                    Read::Bytes(bytes) => {
+                        filled += bytes;
+                        // Without a window there is always room.
+                        if stream.room != usize::MAX {
+                            stream.room -= bytes;
+                        }
+                    }
                     other => break other,
                 }
             };
@@ -624,6 +765,8 @@ impl<Id: Copy + Ord> Server<Id> {
                     .push(&Reply::Recv { id: number, data: self.scratch.get(..filled).unwrap_or_default() });
             }
             match state {
+                // The client says when it has room again.
+                Read::Bytes(_) if stream.room == 0 => stream.listed = false,
                 Read::Bytes(_) => client.readable.push_back(number),
                 Read::Empty if stream.phase == Phase::Over => self.end(net, conn, number),
                 Read::Empty => stream.listed = false,
@@ -637,11 +780,16 @@ impl<Id: Copy + Ord> Server<Id> {
         let Some(stream) = self.streams.get_mut(&number) else { return };
         stream.listed = false;
         let first = !core::mem::replace(&mut stream.ended, true);
+        let broken = stream.broken.take();
         if stream.phase == Phase::Over {
             self.remove(net, number);
         }
-        if first {
-            self.push(conn, &Reply::CloseOk { id: number });
+        match broken {
+            Some(words) if self.clients.get(&conn).is_some_and(|client| client.extended) => {
+                self.push(conn, &Reply::Broken { id: number, text: words.into() });
+            }
+            _ if first => self.push(conn, &Reply::CloseOk { id: number }),
+            _ => {}
         }
     }
 

@@ -119,7 +119,7 @@ impl World {
 
     fn over(&mut self, wire: u32, words: &str) {
         self.wire(wire).over = true;
-        self.server.over(&mut self.net, &mut self.numbers, wire, words.into());
+        self.server.over(&mut self.net, &mut self.numbers, wire, words.into(), Some(words.into()));
     }
 }
 
@@ -395,4 +395,107 @@ fn hazard_07_19_a_send_that_is_stuck_ends_with_its_stream() {
     assert!(!world.seen[&A].paused);
     world.say(A, &Request::Info);
     assert!(world.server.poll_ask().is_some());
+}
+
+impl World {
+    fn extend(&mut self, conn: ConnId, events: bool) {
+        self.say(conn, &Request::Extend { events });
+        self.expect(conn, &[Reply::Extended { window: STREAM_WINDOW }]);
+    }
+
+    /// Says `request` with the number `tag`.
+    fn tagged(&mut self, conn: ConnId, tag: u32, request: &Request<'_>) {
+        let mut message = Vec::new();
+        request.write(&mut message);
+        self.say(conn, &Request::Tagged { tag, message: &message[frames::PREFIX..] });
+    }
+
+    /// The numbers of the tagged answers heard, each with whether it is an error.
+    fn answers(&mut self, conn: ConnId) -> Vec<(u32, bool)> {
+        let heard = self.heard(conn);
+        let answer = |message: &Vec<u8>| match Reply::parse(message).unwrap() {
+            Reply::Tagged { tag, message } => (tag, message[0] == 0x0A),
+            other => panic!("expected an answer, got {other:?}"),
+        };
+        heard.iter().map(answer).collect()
+    }
+}
+
+/// IPC-2
+#[test]
+fn tagged_calls_are_answered_when_their_answer_is_known() {
+    let mut world = World::new();
+    world.extend(A, false);
+    world.tagged(A, 7, &Request::Dial { to: peer(2, 1000) });
+    world.tagged(A, 8, &Request::Bind { port: 5 });
+    world.tagged(A, 9, &Request::Bind { port: 5 });
+    assert_eq!(world.answers(A), [(8, false), (9, true)]);
+    world.raw(A, &frames::frame(&[0x63, 0, 0, 0, 10, 0x77]));
+    world.tagged(A, 11, &Request::Tagged { tag: 1, message: &[0x0D] });
+    assert_eq!(world.answers(A), [(10, true), (11, true)]);
+    world.server.connected(&mut world.net, &mut world.numbers, 100);
+    world.drain();
+    assert_eq!(world.answers(A), [(7, false)]);
+}
+
+/// IPC-3
+#[test]
+fn streams_of_an_extended_client_have_windows_of_their_own() {
+    let mut world = World::new();
+    world.extend(A, false);
+    let (slow, slow_wire) = world.dial(A, 2);
+    let (quick, quick_wire) = world.dial(A, 3);
+    world.wire(slow_wire).window = 0;
+    world.say(A, &Request::Send { id: slow, data: &vec![1; WINDOW] });
+    world.say(A, &Request::Send { id: quick, data: &vec![2; TELL] });
+    assert_eq!(world.wire(quick_wire).written.len(), TELL, "the client is read on");
+    world.expect(A, &[Reply::Taken { id: quick, bytes: TELL as u32 }]);
+    world.wire(slow_wire).window = WINDOW;
+    world.server.writable(&mut world.net, &mut world.numbers, slow_wire);
+    world.drain();
+    world.expect(A, &[Reply::Taken { id: slow, bytes: WINDOW as u32 }]);
+
+    world.wire(slow_wire).incoming = vec![3; WINDOW + 100];
+    world.server.readable(slow_wire);
+    world.drain();
+    let received = |world: &mut World| world.heard(A).iter().map(|m| m.len() - 5).sum::<usize>();
+    assert_eq!(received(&mut world), WINDOW);
+    world.say(A, &Request::Consumed { id: slow, bytes: 60 });
+    assert_eq!(received(&mut world), 60);
+    world.say(B, &Request::Consumed { id: slow, bytes: 60 });
+    assert_eq!(received(&mut world), 0, "the stream of somebody else");
+}
+
+/// IPC-4, IPC-5
+#[test]
+fn a_finished_stream_is_read_on_and_a_broken_one_says_why() {
+    let mut world = World::new();
+    world.extend(A, false);
+    let (id, wire) = world.dial(A, 2);
+    world.wire(wire).window = 2;
+    world.say(A, &Request::Send { id, data: b"abcd" });
+    world.say(A, &Request::Finish { id });
+    assert!(!world.wire(wire).finished, "two bytes wait");
+    world.wire(wire).window = 9;
+    world.server.writable(&mut world.net, &mut world.numbers, wire);
+    assert!(world.wire(wire).finished);
+    world.say(A, &Request::Send { id, data: b"more" });
+    world.expect(A, &[Reply::error("send: connection not established")]);
+    world.wire(wire).incoming = b"late".to_vec();
+    world.over(wire, "connection reset by peer");
+    let text = "connection reset by peer".into();
+    world.expect(A, &[Reply::Recv { id, data: b"late" }, Reply::Broken { id, text }]);
+    assert!(world.wire(wire).released);
+}
+
+/// IPC-6
+#[test]
+fn events_reach_who_asked_for_them() {
+    let mut world = World::new();
+    world.extend(A, true);
+    assert!(world.server.is_watched());
+    world.server.notice(b"{}");
+    world.drain();
+    world.expect(A, &[Reply::Event { json: b"{}" }]);
+    world.expect(B, &[]);
 }

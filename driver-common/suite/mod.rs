@@ -378,7 +378,90 @@ pub(crate) fn a_second_daemon_leaves_the_socket_of_the_first_alone(start: Start)
     assert_eq!(&buffer, b"still there");
 }
 
+pub(crate) fn datagrams_the_system_refuses_cost_only_themselves(start: Start) {
+    let bench = Bench::start(start);
+    let (mut command, socket) = (bench.command(), bench.datagrams());
+    let here = socket.local_addr().unwrap();
+    // Forbidden, impossible, of the other family, too long, and to a port where nobody listens.
+    let closed = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    for to in ["255.255.255.255:9", "0.0.0.0:9", "127.0.0.1:0", "[2001:db8::1]:9", &closed.to_string()] {
+        for _ in 0..10 {
+            assert_eq!(command.ask(&format!("send {to} lost")), "queued");
+        }
+        assert_eq!(command.ask(&format!("send {here} arrives")), "queued");
+        let mut buffer = [0; 16];
+        let n = socket.recv(&mut buffer).unwrap();
+        assert_eq!(&buffer[..n], b"arrives", "after {to}");
+    }
+    assert_eq!(bench.stop().0, 0);
+}
+
+pub(crate) fn a_shutdown_during_transfers_ends_in_time(start: Start) {
+    let bench = Bench::start(start);
+    // One that reads nothing, one that reads on, and a dial that is under way.
+    let (mut deaf, mut busy) = (bench.echo(), bench.echo());
+    deaf.set_nonblocking(true).unwrap();
+    let data = pattern(1 << 20);
+    while deaf.write(&data).is_ok() {}
+    let mut reader = busy.try_clone().unwrap();
+    let reading = thread::spawn(move || std::io::copy(&mut reader, &mut std::io::sink()));
+    let writing = thread::spawn(move || while busy.write_all(&data).is_ok() {});
+    let asked = Instant::now();
+    let (code, _dir) = bench.stop();
+    assert_eq!(code, 0);
+    assert!(asked.elapsed() < Duration::from_secs(5), "{:?}", asked.elapsed());
+    writing.join().unwrap();
+    let _ = reading.join().unwrap();
+}
+
+/// Not among [`tests!`], because it measures the whole process: ten thousand connections come and go, some rudely, and
+/// leave neither descriptors nor memory behind.
+pub(crate) fn churn_leaves_nothing_behind(start: Start) {
+    let bench = Bench::start(start);
+    let mut control = bench.command();
+    assert_eq!(control.ask("loaded"), "0");
+    let mut round = |connections: usize| {
+        let mut open = std::collections::VecDeque::new();
+        for i in 0..connections {
+            let mut socket = bench.echo_directly();
+            socket.write_all(b"hello").unwrap();
+            // Every third hangs up before the answer.
+            if i % 3 != 0 {
+                socket.read_exact(&mut [0; 5]).unwrap();
+            }
+            open.push_back(socket);
+            if open.len() > 32 {
+                open.pop_front();
+            }
+        }
+        drop(open);
+        // Everything that was closed is forgotten once descriptors are as few as they were.
+        let until = Instant::now() + PATIENCE;
+        while descriptors() > 48 && Instant::now() < until {
+            assert_eq!(control.ask("loaded"), "0");
+        }
+        (descriptors(), resident())
+    };
+    let (few, before) = round(2000);
+    let (left, after) = round(10_000);
+    assert!(left <= few + 2, "{left} descriptors, {few} before");
+    assert!(after <= before + (1 << 20), "{after} bytes, {before} before");
+    assert_eq!(bench.stop().0, 0);
+}
+
+/// Open descriptors of this process.
+fn descriptors() -> usize {
+    fs::read_dir("/proc/self/fd").map_or(0, Iterator::count)
+}
+
+/// Bytes of memory this process has touched.
+fn resident() -> usize {
+    let pages = fs::read_to_string("/proc/self/statm").unwrap_or_default();
+    pages.split(' ').nth(1).and_then(|pages| pages.parse::<usize>().ok()).unwrap_or(0) * 4096
+}
+
 /// One `#[test]` per function of the suite, run with the given [`Start`].
+#[allow(unused_macros, reason = "one test has a crate of its own")]
 macro_rules! tests {
     ($start:expr) => {
         suite::tests!($start;
@@ -395,6 +478,8 @@ macro_rules! tests {
             posts_are_made_and_their_failure_is_told,
             shutdown_says_goodbye_and_cleans_up,
             the_exit_status_is_the_roles,
+            datagrams_the_system_refuses_cost_only_themselves,
+            a_shutdown_during_transfers_ends_in_time,
             a_second_daemon_leaves_the_socket_of_the_first_alone
         );
     };
@@ -402,4 +487,5 @@ macro_rules! tests {
         $(#[test] fn $name() { suite::$name($start); })*
     };
 }
+#[allow(unused_imports, reason = "one test has a crate of its own")]
 pub(crate) use tests;

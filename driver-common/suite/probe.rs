@@ -99,6 +99,10 @@ impl Probe {
             "timer" => {
                 self.timers.push((now.instant + Duration::from_millis(a.parse().unwrap()), conn));
             }
+            "send" => {
+                self.datagrams.push_back((a.parse().unwrap(), b.as_bytes().to_vec(), None));
+                self.say(conn, "queued");
+            }
             "stick" => self.stuck = true,
             "timeouts" => self.say(conn, &self.timeouts.to_string()),
             "exit" => self.outputs.push_back(Output::Exit(a.parse().unwrap())),

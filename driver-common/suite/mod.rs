@@ -55,7 +55,7 @@ pub(crate) struct Bench {
 }
 
 impl Bench {
-    fn start(start: Start) -> Self {
+    pub(crate) fn start(start: Start) -> Self {
         Bench::start_in(start, tempfile::tempdir().unwrap(), "127.0.0.1:1")
     }
 
@@ -211,7 +211,8 @@ pub(crate) fn a_thousand_connections_are_served_together(start: Start) {
 }
 
 impl Bench {
-    fn echo_directly(&self) -> UnixStream {
+    /// Another one, when the socket file is known to be there.
+    pub(crate) fn echo_directly(&self) -> UnixStream {
         let socket = UnixStream::connect(self.dir.path().join("s")).unwrap();
         socket.set_read_timeout(Some(PATIENCE)).unwrap();
         socket
@@ -412,52 +413,6 @@ pub(crate) fn a_shutdown_during_transfers_ends_in_time(start: Start) {
     assert!(asked.elapsed() < Duration::from_secs(5), "{:?}", asked.elapsed());
     writing.join().unwrap();
     let _ = reading.join().unwrap();
-}
-
-/// Not among [`tests!`], because it measures the whole process: ten thousand connections come and go, some rudely, and
-/// leave neither descriptors nor memory behind.
-pub(crate) fn churn_leaves_nothing_behind(start: Start) {
-    let bench = Bench::start(start);
-    let mut control = bench.command();
-    assert_eq!(control.ask("loaded"), "0");
-    let mut round = |connections: usize| {
-        let mut open = std::collections::VecDeque::new();
-        for i in 0..connections {
-            let mut socket = bench.echo_directly();
-            socket.write_all(b"hello").unwrap();
-            // Every third hangs up before the answer.
-            if i % 3 != 0 {
-                socket.read_exact(&mut [0; 5]).unwrap();
-            }
-            open.push_back(socket);
-            if open.len() > 32 {
-                open.pop_front();
-            }
-        }
-        drop(open);
-        // Everything that was closed is forgotten once descriptors are as few as they were.
-        let until = Instant::now() + PATIENCE;
-        while descriptors() > 48 && Instant::now() < until {
-            assert_eq!(control.ask("loaded"), "0");
-        }
-        (descriptors(), resident())
-    };
-    let (few, before) = round(2000);
-    let (left, after) = round(10_000);
-    assert!(left <= few + 2, "{left} descriptors, {few} before");
-    assert!(after <= before + (1 << 20), "{after} bytes, {before} before");
-    assert_eq!(bench.stop().0, 0);
-}
-
-/// Open descriptors of this process.
-fn descriptors() -> usize {
-    fs::read_dir("/proc/self/fd").map_or(0, Iterator::count)
-}
-
-/// Bytes of memory this process has touched.
-fn resident() -> usize {
-    let pages = fs::read_to_string("/proc/self/statm").unwrap_or_default();
-    pages.split(' ').nth(1).and_then(|pages| pages.parse::<usize>().ok()).unwrap_or(0) * 4096
 }
 
 /// One `#[test]` per function of the suite, run with the given [`Start`].

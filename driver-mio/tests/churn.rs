@@ -1,6 +1,8 @@
 //! The one test of the suite that measures its whole process, in a process of its own.
 #![cfg(target_os = "linux")]
 
+#[path = "../../driver-common/suite/churn.rs"]
+mod churn;
 #[path = "../../driver-common/suite/mod.rs"]
 #[allow(dead_code, reason = "the other tests are in tests/driver.rs")]
 mod suite;
@@ -28,5 +30,5 @@ fn start(layout: Layout) -> Running {
 
 #[test]
 fn ten_thousand_connections_leave_nothing_behind() {
-    suite::churn_leaves_nothing_behind(start);
+    churn::churn_leaves_nothing_behind(start);
 }

@@ -82,8 +82,12 @@ fn run(id: u32, socket: &UdpSocket, other: (u32, SocketAddr), words: &[u8]) -> i
         while let Some(open) = stream
             && let Ok(read @ (Read::Bytes(_) | Read::End)) = node.read(now(), open, &mut buffer)
         {
-            let Read::Bytes(n) = read else { break drop(node.finish(now(), open)) };
+            let Read::Bytes(n) = read else {
+                let _ = node.finish(now(), open);
+                break;
+            };
             heard.extend_from_slice(&buffer[..n]);
+            // Node 1 has its answer; node 2 says it again.
             let _ = if id == 1 {
                 node.finish(now(), open)
             } else {

@@ -268,6 +268,8 @@ pub(crate) fn dropped_futures_lose_nothing_and_leave_nothing(start: Start) {
         drop((ours, theirs, listener));
         let listener = b.listen(1000).await.expect("the port was given back");
         drop(listener);
+        // Requests are handled in order: after this answer the port is free.
+        b.info().await.unwrap();
         let refused = a.connect("b:1000").await.unwrap_err();
         assert_eq!(refused.kind(), ErrorKind::ConnectionRefused, "{refused}");
         assert_eq!(a.connect("b").await.unwrap_err().kind(), ErrorKind::InvalidInput);

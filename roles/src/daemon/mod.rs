@@ -340,7 +340,10 @@ impl<C: Crypto + Clone + Send + 'static, R: Rng> Daemon<C, R> {
         self.ipc.shutdown(via!(self, now), &mut self.numbers);
         let streams: Vec<StreamId> = self.node.streams().map(|stream| stream.id).collect();
         for id in streams {
-            let _ = self.node.finish(now.instant, id);
+            // One with data that waits for room is finished after it.
+            if !self.ipc.holds(id) {
+                let _ = self.node.finish(now.instant, id);
+            }
         }
     }
 

@@ -433,6 +433,12 @@ impl<Id: Copy + Ord> Server<Id> {
         self.clients.values().any(|client| client.watches)
     }
 
+    /// Whether data of a client waits for this stream's window space.
+    pub(crate) fn holds(&self, id: Id) -> bool {
+        let stream = self.number(id).and_then(|number| self.streams.get(&number));
+        stream.is_some_and(|stream| stream.held.len() > stream.gone)
+    }
+
     /// Whether data of clients waits for window space.
     pub(crate) fn has_held(&self) -> bool {
         self.streams.values().any(|stream| stream.held.len() > stream.gone)

@@ -313,6 +313,8 @@ impl Script for Talk {
                     io.ledger.accuse("stream cut short", words);
                 }
             }
+            // These programs do not ask for the messages of IPC-1.
+            What::Event(Event::Writable { .. } | Event::Broken { .. } | Event::Notice(_)) => {}
             What::Event(Event::Datagram { .. } | Event::SendFailed(_)) | What::Room | What::Disconnected => {}
         }
     }

@@ -159,6 +159,8 @@ impl Script for Serve {
                     }
                 }
             }
+            // These programs do not ask for the messages of IPC-1.
+            What::Event(Event::Writable { .. } | Event::Broken { .. } | Event::Notice(_)) => {}
             What::Event(Event::Datagram { .. } | Event::SendFailed(_)) => {}
         }
     }

@@ -185,7 +185,7 @@ fn two_private_nodes_become_acquainted_within_seconds() {
     let file = String::from_utf8(world.files(a)["trust.json"].clone()).unwrap();
     assert!(file.contains("\"node_id\": 2"), "{file}");
 
-    // Revocation reaches the other side and stays (08 §9.5, §9.6).
+    // Revocation reaches the other side and stays (TRU-10, TRU-12).
     assert_eq!(status(bob, &mut world, HandshakeRequest::Revoke { node: 1 }).unwrap()["status"], "revoked");
     world.rest(40 * SECOND);
     for program in [alice, bob] {

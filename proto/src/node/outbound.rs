@@ -30,7 +30,7 @@ const MAX_BATCH: usize = 64;
 /// Bytes in one batch: the largest UDP payload.
 const MAX_BATCH_BYTES: usize = 65_507;
 /// How long a key exchange may stay unanswered before a copy goes through the relay. A later copy would cost time
-/// behind NATs; an earlier one would mark us as relayed at old peers (02 §9.7) that answer a little late.
+/// behind NATs; an earlier one would mark us as relayed at old peers (TUN-13) that answer a little late.
 const RELAY_COPY_AFTER: Duration = Duration::from_millis(300);
 
 /// How a frame to a peer is wrapped and where it goes.
@@ -107,7 +107,7 @@ impl<C: Crypto, R: Rng> Ctx<'_, C, R> {
                 }
             }
             // The first attempt goes through the relay only if there is no other way; repetitions go both ways,
-            // because one of them may be dead and the oldest peers accept only one of them (13 §7.1).
+            // because one of them may be dead and the oldest peers accept only one of them (TUN-13).
             if relay && (routes.is_empty() || peer.attempts > 1 || peer.path.is_relayed()) {
                 if !routes.contains(&Route::Relay) {
                     let _ = routes.push(Route::Relay);

@@ -2,9 +2,9 @@
 
 use super::record::Heard;
 use super::{
-    Action, AutoReason, Decision, Kind, MAX_AGE_SECS, MAX_AHEAD_SECS, Message, Now, PENDING_LIFETIME,
-    PENDING_PER_SOURCE, Peer, Pending, REMEMBER_FOR, Refused, SEEN_PER_NODE, Seen, Text, Trust, TrustError,
-    TrustEvent, Trusted, clip, signed_text,
+    ASKED_LIFETIME, Action, AutoReason, Decision, Intent, Kind, MAX_AGE_SECS, MAX_AHEAD_SECS, Message, Now,
+    PENDING_LIFETIME, PENDING_PER_SOURCE, Peer, Pending, REMEMBER_FOR, Refused, SEEN_PER_NODE, Seen, Text,
+    Trust, TrustError, TrustEvent, Trusted, clip, signed_text,
 };
 
 /// A request that reached us, on either way.
@@ -57,7 +57,7 @@ impl Trust<'_> {
         let result = match message.kind {
             Kind::Request => self.incoming_request(now, &incoming, &message.justification),
             Kind::Accept => self.incoming_accept(now, &incoming),
-            Kind::Reject => self.incoming_reject(node),
+            Kind::Reject => self.incoming_reject(node, message.timestamp),
             Kind::Revoke => {
                 self.incoming_revoke(node);
                 Ok(())
@@ -213,12 +213,15 @@ impl Trust<'_> {
         Ok(())
     }
 
-    fn incoming_reject(&mut self, node: u32) -> Result<(), Refused> {
-        if self.asked(node).is_none() {
-            return Err(Refused::NotAsked);
+    fn incoming_reject(&mut self, node: u32, timestamp: i64) -> Result<(), Refused> {
+        let asked = |intent: &&Intent| matches!(intent.decision, Decision::Asked { .. });
+        let open = self.intents.get(node).filter(asked).ok_or(Refused::NotAsked)?;
+        // Written before we asked again: it answers the earlier question, and this one stays open.
+        let asked_at = open.until_unix.saturating_sub(ASKED_LIFETIME.as_secs() as i64);
+        if !(open.again && timestamp <= asked_at) {
+            self.intents.remove(node);
+            self.core.persist_now = true;
         }
-        self.intents.remove(node);
-        self.core.persist_now = true;
         self.push(Action::Event(TrustEvent::RejectedByPeer(node)));
         Ok(())
     }

@@ -469,7 +469,7 @@ impl<'a> Trust<'a> {
         };
         let until = until.min(now.instant + longest);
         let full = TrustError::TableFull { table: "requests", capacity: self.intents.capacity() };
-        let stored = self.intents.insert(Intent { node, decision, until_unix, until });
+        let stored = self.intents.insert(Intent { node, decision, until_unix, until, again: false });
         self.refresh();
         if stored { Ok(()) } else { Err(full) }
     }
@@ -506,7 +506,9 @@ impl<'a> Trust<'a> {
     fn decide(&mut self, now: Now, node: u32, decision: Decision, lasts: Duration) -> Result<(), TrustError> {
         let until_unix = now.unix.saturating_add(lasts.as_secs() as i64);
         let full = TrustError::TableFull { table: "requests", capacity: self.intents.capacity() };
-        let stored = self.intents.insert(Intent { node, decision, until_unix, until: now.instant + lasts });
+        let again = matches!(decision, Decision::Asked { .. }) && self.asked(node).is_some();
+        let stored =
+            self.intents.insert(Intent { node, decision, until_unix, until: now.instant + lasts, again });
         if stored { Ok(()) } else { Err(full) }
     }
 

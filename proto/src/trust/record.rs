@@ -66,6 +66,8 @@ pub struct Intent {
     /// Until when it counts: Unix seconds.
     pub until_unix: i64,
     pub(super) until: Instant,
+    /// Asked while an earlier question was open, so that a no to that one may still be on its way.
+    pub(super) again: bool,
 }
 
 impl Intent {
@@ -75,6 +77,7 @@ impl Intent {
         decision: Decision::Revoked { drop_tunnel_at: None },
         until_unix: 0,
         until: Instant::ORIGIN,
+        again: false,
     };
 }
 

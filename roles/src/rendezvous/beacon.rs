@@ -25,8 +25,10 @@ const FORGET_AFTER: Duration = Duration::from_secs(600);
 const QUIET_AFTER: Duration = Duration::from_secs(90);
 /// Between two lists of our nodes to the peer beacons.
 const GOSSIP_EVERY: Duration = Duration::from_secs(10);
-/// Most nodes in one list: more do not fit a datagram.
-const MAX_GOSSIP: usize = 16_375;
+/// Most nodes on one page of the list: more do not fit a datagram with the page's number.
+const PAGE_NODES: usize = 16_374;
+/// Most pages of one list. Nodes beyond them are not told to the other beacons.
+const MAX_PAGES: usize = 32;
 /// Largest message: a datagram.
 const MAX_MESSAGE: usize = 65_535;
 /// Datagrams handed to the driver in one call, which is what kernels take.
@@ -86,6 +88,14 @@ struct Member {
     relays: Bucket,
 }
 
+/// A page of another beacon's list.
+#[derive(Debug)]
+struct Page {
+    heard: Instant,
+    /// Ascending.
+    nodes: Vec<u32>,
+}
+
 /// The beacon.
 #[derive(Debug)]
 pub(super) struct Beacon {
@@ -94,9 +104,10 @@ pub(super) struct Beacon {
     /// When to look whether a node is to be forgotten: one entry a node, not later than due.
     checks: BTreeSet<(Instant, u32)>,
     sources: Shares,
-    /// Nodes of other beacons, by node and by beacon.
-    foreign: BTreeMap<u32, SocketAddr>,
-    lists: BTreeMap<SocketAddr, Vec<u32>>,
+    /// Nodes of other beacons, by beacon and page.
+    lists: BTreeMap<(SocketAddr, u8), Page>,
+    /// Peer beacons that take their lists in pages.
+    read_pages: BTreeSet<SocketAddr>,
     gossip_at: Option<Instant>,
     replies: Buckets<IpAddr>,
     out: Outbox,
@@ -109,8 +120,8 @@ impl Beacon {
             nodes: BTreeMap::new(),
             checks: BTreeSet::new(),
             sources: Shares::new(config.max_nodes_per_source),
-            foreign: BTreeMap::new(),
             lists: BTreeMap::new(),
+            read_pages: BTreeSet::new(),
             gossip_at: None,
             replies: Buckets::new(REPLIES, MAX_BUCKETS),
             config,
@@ -149,7 +160,7 @@ impl Beacon {
                 self.punch(now, from, requester, target, witness);
             }
             Some(Message::Sync { nodes, .. }) if self.config.peers.contains(&from) => {
-                self.replace_list(from, nodes);
+                self.replace_page(now, from, nodes, page_of(data, nodes));
             }
             // The rest is for daemons, or from a beacon that is none of ours.
             Some(
@@ -246,7 +257,7 @@ impl Beacon {
         }
         if let Some(addr) = self.live(target, now) {
             self.out.push(addr, &[&deliver_head(sender), frame]);
-        } else if let Some(&beacon) = self.foreign.get(&target) {
+        } else if let Some(beacon) = self.beacon_of(target) {
             self.out.push(beacon, &[message]);
         }
     }
@@ -263,27 +274,53 @@ impl Beacon {
         }
     }
 
-    /// A peer beacon tells all its nodes: the list replaces its earlier one.
-    fn replace_list(&mut self, from: SocketAddr, nodes: NodeList<'_>) {
-        for node in self.lists.remove(&from).unwrap_or_default() {
-            if self.foreign.get(&node) == Some(&from) {
-                self.foreign.remove(&node);
-            }
-        }
-        let nodes: Vec<u32> = nodes.iter().filter(|node| !self.nodes.contains_key(node)).collect();
-        self.foreign.extend(nodes.iter().map(|&node| (node, from)));
+    /// The beacon that told last that the node is there.
+    fn beacon_of(&self, node: u32) -> Option<SocketAddr> {
+        let there = self.lists.iter().filter(|(_, page)| page.nodes.binary_search(&node).is_ok());
+        there.max_by_key(|(_, page)| page.heard).map(|(&(beacon, _), _)| beacon)
+    }
+
+    /// A peer beacon tells its nodes: all of them, or a page of them. It replaces what was there before, and pages
+    /// that the list no longer has.
+    fn replace_page(
+        &mut self,
+        now: Instant,
+        from: SocketAddr,
+        nodes: NodeList<'_>,
+        numbers: Option<[u8; 2]>,
+    ) {
+        let [at, pages] = numbers.unwrap_or([0, 1]);
+        self.lists.retain(|&(beacon, page), _| beacon != from || (page < pages && page != at));
+        let mut nodes: Vec<u32> = nodes.iter().filter(|node| !self.nodes.contains_key(node)).collect();
         if !nodes.is_empty() {
-            self.lists.insert(from, nodes);
+            nodes.sort_unstable();
+            self.lists.insert((from, at), Page { heard: now, nodes });
+        }
+        if numbers.is_some() {
+            self.read_pages.insert(from);
+        } else {
+            self.read_pages.remove(&from);
         }
     }
 
+    /// Tells the peer beacons our nodes. A release takes each message for the whole list, so only a beacon that has
+    /// shown us page numbers gets more than the first page.
     fn gossip(&mut self) {
-        let mut memory = vec![0; MAX_GOSSIP * 4];
-        let nodes = NodeList::new(&mut memory, self.nodes.keys().copied());
+        let mut memory = vec![0; PAGE_NODES * 4];
         let mut buf = vec![0; MAX_MESSAGE];
-        if let Ok(len) = (Message::Sync { beacon: self.config.id, nodes }).emit(&mut buf) {
-            for &peer in &self.config.peers {
-                self.out.push(peer, &[buf.get(..len).unwrap_or_default()]);
+        let pages = self.nodes.len().div_ceil(PAGE_NODES).clamp(1, MAX_PAGES);
+        let mut left = self.nodes.keys().copied();
+        for at in 0..pages {
+            let nodes = NodeList::new(&mut memory, left.by_ref().take(PAGE_NODES));
+            let Ok(len) = (Message::Sync { beacon: self.config.id, nodes }).emit(&mut buf) else { return };
+            let message = buf.get(..len).unwrap_or_default();
+            let numbers = [at, pages].map(|number| number as u8);
+            for peer in &self.config.peers {
+                let reads = self.read_pages.contains(peer);
+                if at == 0 || reads {
+                    let numbers: &[u8] = if pages > 1 || reads { &numbers } else { &[] };
+                    self.out.push(*peer, &[message, numbers]);
+                }
             }
         }
     }
@@ -314,6 +351,13 @@ impl Beacon {
     pub(super) fn poll_transmit(&mut self, buf: &mut [u8]) -> Option<Transmit> {
         self.out.poll(buf)
     }
+}
+
+/// The number of the page and of all pages, behind the list of a beacon that has or reads pages.
+fn page_of(message: &[u8], nodes: NodeList<'_>) -> Option<[u8; 2]> {
+    let list = 7 + 4 * usize::from(nodes.len());
+    let &[at, pages] = message.get(list..)?.first_chunk()?;
+    (at < pages && usize::from(pages) <= MAX_PAGES).then_some([at, pages])
 }
 
 fn canonical(addr: SocketAddr) -> SocketAddr {

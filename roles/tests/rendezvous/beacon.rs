@@ -312,8 +312,58 @@ fn hazard_03_b12_the_list_for_other_beacons_always_fits_a_datagram() {
         .map(|(_, l)| l)
         .collect();
     let [list] = &lists[..] else { panic!("{} lists", lists.len()) };
-    assert_eq!(list.len(), 7 + 4 * 16_375);
+    assert_eq!(list.len(), 7 + 4 * 16_374 + 2);
     assert!(list.len() <= 65_507);
+}
+
+/// Proves NAT-16.
+#[test]
+fn two_beacons_of_ours_tell_each_other_more_nodes_than_a_datagram_holds() {
+    let (left, right) = (addr("198.51.100.1:9001"), addr("198.51.100.2:9001"));
+    let mut big = host(BeaconConfig { peers: vec![right], id: 1, ..BeaconConfig::default() });
+    let mut small = host(BeaconConfig { peers: vec![left], id: 2, ..BeaconConfig::default() });
+    for node in 1..=17_000_u32 {
+        big.datagram(addr(&format!("10.{}.{}.1:4000", node >> 8, node & 255)), &discover(node));
+    }
+    let node = addr("192.0.2.1:4000");
+    small.datagram(node, &discover(20_000));
+    let reaches = |small: &mut Host, target| small.datagram(node, &relay(20_000, target, b"x")).len();
+    let round = |big: &mut Host, small: &mut Host| {
+        let told = big.datagrams_after(Duration::from_secs(10));
+        for (_, list) in &told {
+            small.datagram(left, list);
+        }
+        for (_, list) in small.datagrams_after(Duration::from_secs(10)) {
+            big.datagram(right, &list);
+        }
+        told.len()
+    };
+    // A beacon of which nothing is known gets the first page only: a release would take the next for the whole list.
+    assert_eq!(round(&mut big, &mut small), 1);
+    assert_eq!([1, 16_374, 16_375, 17_000].map(|target| reaches(&mut small, target)), [1, 1, 0, 0]);
+    assert_eq!(round(&mut big, &mut small), 2);
+    assert_eq!([1, 16_374, 16_375, 17_000].map(|target| reaches(&mut small, target)), [1, 1, 1, 1]);
+    // A list without numbers is the whole list, and its sender reads no pages.
+    big.datagram(right, &gossip(&[20_000]));
+    small.datagram(left, &gossip(&[5]));
+    assert_eq!([5, 1, 17_000].map(|target| reaches(&mut small, target)), [1, 0, 0]);
+    assert_eq!(round(&mut big, &mut small), 1);
+}
+
+/// Proves NAT-17.
+#[test]
+fn a_registration_that_asks_for_another_delivery_is_ignored_and_harms_nobody() {
+    let mut host = host(BeaconConfig::default());
+    let (node, other) = (addr("192.0.2.1:4000"), addr("192.0.2.9:4000"));
+    host.datagram(node, &discover(1));
+    host.datagram(other, &discover(2));
+    for from in [node, other] {
+        assert_eq!(host.datagram(from, &[8, 0, 0, 0, 1]), []);
+        assert_eq!(host.datagram(from, &[8, 0, 0, 0, 3]), []);
+        assert_eq!(host.datagram(from, &[9, 0, 0, 0, 2, 0, 0, 0, 1, b'x']), []);
+    }
+    assert_eq!(host.datagram(other, &relay(2, 1, b"x")), [(node, deliver(2, b"x"))]);
+    assert_eq!(host.datagram(other, &relay(2, 3, b"x")), []);
 }
 
 /// What one beacon says takes the place of what it said before, and of nothing else.

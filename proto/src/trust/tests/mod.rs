@@ -224,6 +224,23 @@ fn a_relayed_no_to_an_earlier_question_does_not_answer_the_next_one() {
     assert!(a.trusts(2));
 }
 
+/// Proves TRU-9: also within the second in which we ask again.
+#[test]
+fn a_direct_no_to_an_earlier_question_does_not_answer_the_next_one() {
+    let mut a = Agent::new(1);
+    a.request(2, "");
+    let no = message(2, 1, Kind::Reject, "", a.now.unix);
+    a.request(2, "please");
+    a.drain();
+    a.hear_with(2, Some(&key_of(2)), &no).unwrap();
+    assert_eq!(a.drain(), [event(TrustEvent::RejectedByPeer(2))]);
+    assert_eq!(a.trust().asked(2), Some("please"));
+    a.wait(Duration::from_secs(1));
+    a.hear(2, Kind::Reject, "").unwrap();
+    assert_eq!(a.drain(), [Action::Persist, event(TrustEvent::RejectedByPeer(2))]);
+    assert_eq!(a.trust().asked(2), None);
+}
+
 /// Proves TRU-9.
 #[test]
 fn a_rejection_carries_its_reason_and_closes_the_request() {

@@ -16,6 +16,8 @@ pub(super) const RETRY: Duration = Duration::from_millis(500);
 pub(super) const FAST_TRIES: u8 = 4;
 /// Empty punch frames sent per punch command; the releases send three.
 pub(super) const PUNCHES: u8 = 3;
+/// How long an address that was punched rests: a beacon that is told to cannot make us flood somebody.
+const PUNCH_REST: Duration = Duration::from_millis(500);
 /// Punch requests and commands held at once; more are dropped (the exchange behind them retries).
 const QUEUE: usize = 16;
 
@@ -40,6 +42,8 @@ pub(crate) struct BeaconClient {
     answered: bool,
     requests: Deque<u32, QUEUE>,
     punches: Deque<(SocketAddr, u8), QUEUE>,
+    /// Addresses punched last, and when.
+    punched: Deque<(SocketAddr, Instant), QUEUE>,
     /// Whom we asked to be punched with last, and when: a punch command that follows is about that peer.
     asked: Deque<(u32, Instant), QUEUE>,
 }
@@ -54,6 +58,7 @@ impl BeaconClient {
             answered: false,
             requests: Deque::new(),
             punches: Deque::new(),
+            punched: Deque::new(),
             asked: Deque::new(),
         }
     }
@@ -106,7 +111,7 @@ impl BeaconClient {
 
     /// A punch command came from the beacon. Returns the peer it is probably about.
     pub(crate) fn on_punch_command(&mut self, now: Instant, to: SocketAddr) -> Option<u32> {
-        if is_reachable(to) && Some(to) != self.observed {
+        if is_reachable(to) && Some(to) != self.observed && !self.rests(now, to) {
             let _ = self.punches.push_back((to, PUNCHES));
         }
         while let Some((target, at)) = self.asked.pop_front() {
@@ -115,6 +120,15 @@ impl BeaconClient {
             }
         }
         None
+    }
+
+    /// Whether the address was punched a moment ago; if not, that it is now.
+    fn rests(&mut self, now: Instant, to: SocketAddr) -> bool {
+        while self.punched.front().is_some_and(|(_, at)| now.since(*at) >= PUNCH_REST) {
+            self.punched.pop_front();
+        }
+        // A full list is sixteen addresses within half a second: more wait for the next command.
+        self.punched.iter().any(|(known, _)| *known == to) || self.punched.push_back((to, now)).is_err()
     }
 
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
@@ -198,6 +212,21 @@ mod tests {
             assert_eq!(client.poll_send(Instant::from_millis(20)), Some(BeaconSend::Punch { to: us(7) }));
         }
         assert_eq!(client.poll_send(Instant::from_millis(20)), None);
+    }
+
+    /// Proves NAT-8. Found by the conformance suite: 100 commands made 255 frames.
+    #[test]
+    fn a_flood_of_punch_commands_does_not_become_one() {
+        let mut client = BeaconClient::new(Some(beacon()));
+        client.on_observed(Instant::ORIGIN, us(1));
+        client.poll_send(Instant::ORIGIN);
+        let frames = |client: &mut BeaconClient, now| {
+            (0..100).for_each(|_| drop(client.on_punch_command(now, us(7))));
+            core::iter::from_fn(|| client.poll_send(now)).count()
+        };
+        assert_eq!(frames(&mut client, Instant::from_millis(10)), usize::from(PUNCHES));
+        assert_eq!(frames(&mut client, Instant::from_millis(500)), 0);
+        assert_eq!(frames(&mut client, Instant::from_millis(510)), usize::from(PUNCHES));
     }
 
     #[test]

@@ -255,7 +255,7 @@ impl<'a> Trust<'a> {
             return Ok(Requested::Mutual);
         }
         self.decide(now, node, Decision::Asked { justification }, ASKED_LIFETIME)?;
-        self.persist_soon(now);
+        self.core.persist_now = true;
         self.push(Action::RelayRequest { to: node });
         self.send(node, Kind::Request, false);
         self.refresh();

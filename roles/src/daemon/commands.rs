@@ -16,7 +16,7 @@ use super::{
     ipc::Ask,
     net::Net as _,
     registry::{self, Answer, Failure, number},
-    trust::{List, Waiter},
+    trust::{Done, List, Waiter},
     via,
 };
 use crate::{
@@ -216,6 +216,10 @@ impl<C: Crypto + Clone + Send + 'static, R: Rng> Daemon<C, R> {
 
     fn handshake(&mut self, now: Now, waiter: Waiter, request: HandshakeRequest<'_>) {
         let status = |node: u32, status: &str| Ok(json!({"node_id": node, "status": status}));
+        let stored = |command, node: u32, status: &str| {
+            let answer = json!({"node_id": node, "status": status});
+            Done { waiter, command, answer }
+        };
         let result = match request {
             HandshakeRequest::Request { node, justification } => {
                 match self.node.request_trust(now.instant, node, &justification) {
@@ -228,15 +232,23 @@ impl<C: Crypto + Clone + Send + 'static, R: Rng> Daemon<C, R> {
                 }
             }
             HandshakeRequest::Approve { node } => match self.node.approve(now.instant, node) {
-                Ok(()) | Err(TrustError::NotPending { .. }) => status(node, "approved"),
+                Ok(()) => {
+                    return self.reply_when_stored(now, stored("handshake approve", node, "approved"));
+                }
+                Err(TrustError::NotPending { .. }) => status(node, "approved"),
                 Err(error) => Err(format!("handshake approve: {error}")),
             },
             HandshakeRequest::Reject { node, reason } => match self.node.reject(now.instant, node, &reason) {
-                Ok(()) | Err(TrustError::NotPending { .. }) => status(node, "rejected"),
+                Ok(()) => {
+                    return self.reply_when_stored(now, stored("handshake reject", node, "rejected"));
+                }
+                Err(TrustError::NotPending { .. }) => status(node, "rejected"),
                 Err(error) => Err(format!("handshake reject: {error}")),
             },
             HandshakeRequest::Revoke { node } => match self.node.revoke(now.instant, node) {
-                Ok(()) => status(node, "revoked"),
+                Ok(()) => {
+                    return self.reply_when_stored(now, stored("handshake revoke", node, "revoked"));
+                }
                 Err(TrustError::NotTrusted { node }) => {
                     Err(format!("handshake revoke: node {node} was not trusted"))
                 }

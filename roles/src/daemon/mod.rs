@@ -454,7 +454,7 @@ impl<C: Crypto + Clone + Send + 'static, R: Rng> Daemon<C, R> {
         }
         match what {
             StoreFor::Service(key) => self.services.stored(via!(self, now), now, key, result),
-            StoreFor::Trust => self.trust_stored(now),
+            StoreFor::Trust => self.trust_stored(now, result),
         }
     }
 

@@ -48,12 +48,24 @@ pub(super) enum List {
     Trusted,
 }
 
+/// A change an operator made, and what he is told once it is durable.
+#[derive(Debug)]
+pub(super) struct Done {
+    pub(super) waiter: Waiter,
+    /// How the command is called in an error.
+    pub(super) command: &'static str,
+    pub(super) answer: Value,
+}
+
 /// What waits for something about trust.
 #[derive(Debug, Default)]
 pub(super) struct TrustDesk {
     /// The file is being written, and was out of date again since.
     writing: bool,
     dirty: bool,
+    /// Answers to changes that no write under way covers, and to those that it covers.
+    unsaved: Vec<Done>,
+    saving: Vec<Done>,
     /// Clients that wait until a node is trusted.
     waits: Vec<(u32, Instant, Waiter)>,
     /// Clients that want a list as soon as the mail is collected.
@@ -112,6 +124,8 @@ impl<C: Crypto + Clone + Send + 'static, R: Rng> Daemon<C, R> {
             return;
         }
         self.trust.writing = true;
+        let unsaved = core::mem::take(&mut self.trust.unsaved);
+        self.trust.saving.extend(unsaved);
         let offset = self.config.utc_offset;
         let bytes = self
             .node
@@ -120,8 +134,24 @@ impl<C: Crypto + Clone + Send + 'static, R: Rng> Daemon<C, R> {
         self.store(store, StoreFor::Trust);
     }
 
-    pub(super) fn trust_stored(&mut self, now: Now) {
+    /// Answers a client when the change it made is durable: the node tells in this turn that there is something to write.
+    pub(super) fn reply_when_stored(&mut self, now: Now, done: Done) {
+        if self.config.persistent {
+            self.trust.unsaved.push(done);
+        } else {
+            self.reply_handshake(now, done.waiter, Ok(done.answer));
+        }
+    }
+
+    pub(super) fn trust_stored(&mut self, now: Now, result: &Result<(), String>) {
         self.trust.writing = false;
+        for Done { waiter, command, answer } in core::mem::take(&mut self.trust.saving) {
+            let answer = match result {
+                Ok(()) => Ok(answer),
+                Err(error) => Err(format!("{command}: done, but lost if this daemon ends now: {error}")),
+            };
+            self.reply_handshake(now, waiter, answer);
+        }
         if core::mem::take(&mut self.trust.dirty) {
             self.persist_trust(now);
         }
@@ -280,6 +310,8 @@ impl<C: Crypto + Clone + Send + 'static, R: Rng> Daemon<C, R> {
 
     /// A client is gone and waits for nothing.
     pub(super) fn forget_waits(&mut self, conn: ConnId) {
+        self.trust.unsaved.retain(|done| done.waiter.client != conn);
+        self.trust.saving.retain(|done| done.waiter.client != conn);
         self.trust.waits.retain(|(_, _, waiter)| waiter.client != conn);
         self.trust.lists.retain(|(_, _, waiter)| waiter.client != conn);
         for waiters in self.trust.asked.values_mut() {

@@ -4,6 +4,7 @@
 //! cargo run -p pilot-conformance -- interop    every pair of {ours, 1.7.2, 1.18.0}, and the released
 //!                                              pilotctl 1.7.2 against our daemon
 //! cargo run -p pilot-conformance -- faults     restarts, cut paths, crashes and idle cost, in seconds
+//! cargo run -p pilot-conformance -- run        one implementation against every clause ([`live`])
 //! ```
 //!
 //! The released programs come from their wheels on the package index. Nothing here knows our internals: only
@@ -13,6 +14,7 @@
 mod ctl_compat;
 mod faults;
 mod isolate;
+mod live;
 mod matrix;
 mod node;
 mod process;
@@ -30,10 +32,11 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 const USAGE: &str = "\
-usage: pilot-conformance <interop|faults> [options]
+usage: pilot-conformance <interop|faults|run> [options]
 
   interop          every ordered pair of {ours, 1.7.2, 1.18.0}; then pilotctl 1.7.2 against our daemon
   faults           restarts, a cut path, first contact, crashes and idle cost
+  run              one implementation against every clause it can be asked about
 
   --drivers WHICH  whose daemon is ours in interop: mio (default), async, or both, which meet each other too
   --only NAME      one part only: a pair (ours-1.7.2), 'ctl', or a fault (restart, path, contact, crash, idle)
@@ -41,11 +44,21 @@ usage: pilot-conformance <interop|faults> [options]
   --wheels DIR     where downloaded wheels are kept (default: target/conformance/wheels)
   --bin DIR        our programs (default: built with cargo, else beside this program)
   --flag FLAG      one more flag for our daemons (-no-extensions, -suite=chacha); may be repeated
-  --json           machine-readable report on stdout
+  --json           machine-readable report on stdout (interop, faults)
+
+of run:
+  --target T       ours (default), async, 1.7.2, 1.18.0, or a command line with the holes {registry} {beacon} {listen}
+                   {socket} {identity} {home} {public}; may be given several times
+  --case PREFIX    only cases whose id begins so; may be given several times
+  --section NAME   only this section
+  --list           print the cases and end
+  --repeat N       run each case N times and keep the worst outcome
+  --pcap DIR       a capture of each case
+  --json-file F, --junit F, --html F   reports
 ";
 
 /// What the command line asked for.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 struct Options {
     command: String,
     only: Option<String>,
@@ -55,6 +68,7 @@ struct Options {
     flags: Vec<String>,
     drivers: Drivers,
     json: bool,
+    live: live::Options,
 }
 
 /// Which of our daemons take part.
@@ -76,14 +90,6 @@ impl Drivers {
         }
     }
 
-    fn name(self) -> &'static str {
-        match self {
-            Drivers::Mio => "mio",
-            Drivers::Async => "async",
-            Drivers::Both => "both",
-        }
-    }
-
     fn flavours(self) -> Vec<Flavour> {
         let left_out = match self {
             Drivers::Mio => Some(Flavour::Async),
@@ -94,21 +100,16 @@ impl Drivers {
     }
 }
 
+/// What a run is given; the rest is for its other half, which needs the same.
+const COMMANDS: [&str; 3] = ["interop", "faults", "run"];
+
 fn parse(mut args: impl Iterator<Item = String>) -> Result<Options, String> {
-    let command = args.next().ok_or("missing command: expected interop or faults")?;
-    if command != "interop" && command != "faults" {
-        return Err(format!("unknown command {command:?}: expected interop or faults"));
+    let expected = COMMANDS.join(", ");
+    let command = args.next().ok_or(format!("missing command: expected one of {expected}"))?;
+    if !COMMANDS.contains(&command.as_str()) {
+        return Err(format!("unknown command {command:?}: expected one of {expected}"));
     }
-    let mut options = Options {
-        command,
-        only: None,
-        work: None,
-        wheels: None,
-        bin: None,
-        flags: Vec::new(),
-        drivers: Drivers::Mio,
-        json: false,
-    };
+    let mut options = Options { command, ..Options::default() };
     while let Some(flag) = args.next() {
         let mut value = || args.next().ok_or(format!("{flag} needs a value"));
         match flag.as_str() {
@@ -119,10 +120,31 @@ fn parse(mut args: impl Iterator<Item = String>) -> Result<Options, String> {
             "--flag" => options.flags.push(value()?),
             "--drivers" => options.drivers = Drivers::parse(&value()?)?,
             "--json" => options.json = true,
+            "--target" => options.live.targets.push(value()?),
+            "--case" => options.live.only.push(value()?),
+            "--section" => options.live.only.push(format!("{}/", value()?)),
+            "--list" => options.live.list = true,
+            "--repeat" => {
+                let text = value()?;
+                let count = text.parse().map_err(|e| format!("--repeat {text:?}: {e}"))?;
+                options.live.repeat = count;
+            }
+            "--pcap" => options.live.captures = Some(absolute(&value()?)?),
+            "--json-file" => options.live.json = Some(absolute(&value()?)?),
+            "--junit" => options.live.junit = Some(absolute(&value()?)?),
+            "--html" => options.live.html = Some(absolute(&value()?)?),
             _ => return Err(format!("unknown option {flag:?}")),
         }
     }
+    if options.live.targets.is_empty() {
+        options.live.targets.push(programs::Flavour::Ours.name().into());
+    }
     Ok(options)
+}
+
+/// The other half of the run may be in another directory.
+fn absolute(path: &str) -> Result<PathBuf, String> {
+    std::path::absolute(path).map_err(|e| format!("{path:?}: {e}"))
 }
 
 fn main() -> ExitCode {
@@ -133,6 +155,10 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
+    if options.live.list {
+        live::list(&options.live);
+        return ExitCode::SUCCESS;
+    }
     match run(options) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
@@ -147,24 +173,16 @@ fn main() -> ExitCode {
 fn run(mut options: Options) -> Result<bool, String> {
     if !isolate::is_inside() {
         // Fetching and building need the world outside; running needs to be shut off from it.
-        let catalogue = Catalogue::prepare(options.bin.take(), options.wheels.take())?;
+        let needed = if options.command == "run" { options.live.flavours() } else { Flavour::ALL.to_vec() };
+        let catalogue = Catalogue::prepare(options.bin.take(), options.wheels.take(), &needed)?;
         let keep = options.work.is_some();
         let work = options.work.take().unwrap_or_else(|| {
             std::env::temp_dir().join(format!("pilot-conformance-{}", std::process::id()))
         });
         std::fs::create_dir_all(&work).map_err(|e| format!("{}: {e}", work.display()))?;
         let work = work.canonicalize().map_err(|e| format!("{}: {e}", work.display()))?;
-        let mut args = vec![options.command.clone(), "--work".into(), work.display().to_string()];
-        args.extend(["--drivers".into(), options.drivers.name().into()]);
-        if let Some(only) = &options.only {
-            args.extend(["--only".into(), only.clone()]);
-        }
-        for flag in &options.flags {
-            args.extend(["--flag".into(), flag.clone()]);
-        }
-        if options.json {
-            args.push("--json".into());
-        }
+        let mut args: Vec<String> = std::env::args().skip(1).collect();
+        args.extend(["--work".into(), work.display().to_string()]);
         let passed = isolate::run(&args, &catalogue)?;
         if passed && !keep {
             std::fs::remove_dir_all(&work).map_err(|e| format!("{}: {e}", work.display()))?;
@@ -175,8 +193,15 @@ fn run(mut options: Options) -> Result<bool, String> {
     }
     let catalogue = Catalogue::from_environment(options.flags.clone())?;
     let work = options.work.clone().ok_or("--work is missing")?;
-    let limit = Duration::from_secs(if options.command == "faults" { 480 } else { 360 });
-    let session = Session::new(work, limit)?;
+    let limit = match options.command.as_str() {
+        "run" => 600 * options.live.targets.len() as u64 * u64::from(options.live.repeat.max(1)),
+        "faults" => 480,
+        _ => 360,
+    };
+    let session = Session::new(work, Duration::from_secs(limit))?;
+    if options.command == "run" {
+        return live::run(&session, &catalogue, &options.live);
+    }
     let mut reports = Vec::new();
     // What was found before an interruption is reported all the same.
     let ended = fill(&mut reports, &session, &catalogue, &options);

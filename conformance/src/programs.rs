@@ -47,24 +47,34 @@ pub(crate) struct Catalogue {
 }
 
 impl Catalogue {
-    /// Builds ours, fetches the released ones.
-    pub(crate) fn prepare(bin: Option<PathBuf>, wheels: Option<PathBuf>) -> Result<Catalogue, String> {
+    /// Builds ours, fetches the released ones, as far as they are `needed`.
+    pub(crate) fn prepare(
+        bin: Option<PathBuf>,
+        wheels: Option<PathBuf>,
+        needed: &[Flavour],
+    ) -> Result<Catalogue, String> {
         let own = std::env::current_exe().map_err(|e| format!("own path: {e}"))?;
         let beside = own.parent().ok_or("own path has no directory")?;
+        let needs_ours = needed.iter().any(|flavour| flavour.is_ours());
         let ours = match bin {
             Some(bin) => bin,
             None => {
-                build(beside)?;
+                if needs_ours {
+                    build(beside)?;
+                }
                 beside.to_path_buf()
             }
         };
         for program in ["rendezvous", "pilot-daemon", "pilot-daemon-async", "pilotctl"] {
-            if !ours.join(program).is_file() {
+            if needs_ours && !ours.join(program).is_file() {
                 return Err(format!("{program} is not in {}", ours.display()));
             }
         }
         let wheels = wheels.unwrap_or_else(|| beside.parent().unwrap_or(beside).join("conformance/wheels"));
         let released = |flavour: Flavour| {
+            if !needed.contains(&flavour) {
+                return Ok(PathBuf::new());
+            }
             let bin = wheels::programs_of(flavour.name(), &wheels)?;
             bin.canonicalize().map_err(|e| format!("{}: {e}", bin.display()))
         };

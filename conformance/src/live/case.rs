@@ -1,0 +1,169 @@
+//! What a case is, and how it can end.
+
+use super::bench::Bench;
+
+/// How much a clause asks (RFC 2119).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Level {
+    Must,
+    Should,
+    /// Nothing is asked; what is seen is told.
+    May,
+}
+
+impl Level {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Level::Must => "MUST",
+            Level::Should => "SHOULD",
+            Level::May => "MAY",
+        }
+    }
+}
+
+/// How a case ended. It comes from what was on the wire or the local socket, never from a log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// As the clause says.
+    Ok,
+    /// Not as a SHOULD says; or as allowed, but not as best.
+    NonStrict(String),
+    /// Nothing is asked: this is what it does.
+    Informational(String),
+    /// It says that it does not have this.
+    Unimplemented(String),
+    /// Not tried, and why.
+    NotRun(String),
+    /// Not as a MUST says, or it stopped serving others.
+    Failed(String),
+}
+
+impl Verdict {
+    pub(crate) fn word(&self) -> &'static str {
+        match self {
+            Verdict::Ok => "OK",
+            Verdict::NonStrict(_) => "NON-STRICT",
+            Verdict::Informational(_) => "INFORMATIONAL",
+            Verdict::Unimplemented(_) => "UNIMPLEMENTED",
+            Verdict::NotRun(_) => "NOT-RUN",
+            Verdict::Failed(_) => "FAILED",
+        }
+    }
+
+    pub(crate) fn text(&self) -> &str {
+        match self {
+            Verdict::Ok => "",
+            Verdict::NonStrict(text)
+            | Verdict::Informational(text)
+            | Verdict::Unimplemented(text)
+            | Verdict::NotRun(text)
+            | Verdict::Failed(text) => text,
+        }
+    }
+}
+
+/// What a case says when it did not fail.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Grade {
+    Strict,
+    Allowed(String),
+    Seen(String),
+    Lacking(String),
+}
+
+/// An error is what was not as required.
+pub(crate) type Outcome = Result<Grade, String>;
+
+/// What a case needs of the target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Setup {
+    /// A daemon everybody may talk to.
+    Public,
+    /// A daemon as it is by default.
+    Private,
+}
+
+type Body = Box<dyn Fn(&mut Bench<'_>) -> Outcome>;
+
+/// One requirement, tried once.
+pub(crate) struct Case {
+    /// Written by hand or made of a vector's name; never given to another case.
+    pub(crate) id: String,
+    /// The clause it is about.
+    pub(crate) clause: &'static str,
+    pub(crate) level: Level,
+    /// What is required.
+    pub(crate) text: String,
+    pub(crate) setup: Setup,
+    pub(crate) body: Body,
+}
+
+/// The cases of a section, in the order they are written.
+pub(crate) struct Cases {
+    section: &'static str,
+    setup: Setup,
+    pub(crate) all: Vec<Case>,
+}
+
+impl Cases {
+    pub(crate) fn new(section: &'static str, setup: Setup) -> Cases {
+        Cases { section, setup, all: Vec::new() }
+    }
+
+    fn add(&mut self, level: Level, id: &str, clause: &'static str, text: &str, body: Body) {
+        let id = format!("{}/{id}", self.section);
+        self.all.push(Case { id, clause, level, text: text.into(), setup: self.setup, body });
+    }
+
+    pub(crate) fn must(
+        &mut self,
+        id: &str,
+        clause: &'static str,
+        text: &str,
+        body: impl Fn(&mut Bench<'_>) -> Result<(), String> + 'static,
+    ) {
+        self.add(Level::Must, id, clause, text, Box::new(move |bench| body(bench).map(|()| Grade::Strict)));
+    }
+
+    pub(crate) fn should(
+        &mut self,
+        id: &str,
+        clause: &'static str,
+        text: &str,
+        body: impl Fn(&mut Bench<'_>) -> Result<(), String> + 'static,
+    ) {
+        self.add(Level::Should, id, clause, text, Box::new(move |bench| body(bench).map(|()| Grade::Strict)));
+    }
+
+    /// A case that grades itself.
+    pub(crate) fn graded(
+        &mut self,
+        level: Level,
+        id: &str,
+        clause: &'static str,
+        text: &str,
+        body: impl Fn(&mut Bench<'_>) -> Outcome + 'static,
+    ) {
+        self.add(level, id, clause, text, Box::new(body));
+    }
+}
+
+impl Case {
+    /// The section, which is the first part of the id.
+    pub(crate) fn section(&self) -> &str {
+        self.id.split('/').next().unwrap_or_default()
+    }
+
+    /// The verdict of what the body returned.
+    pub(crate) fn judge(&self, outcome: Outcome) -> Verdict {
+        match (outcome, self.level) {
+            (Ok(Grade::Strict), _) => Verdict::Ok,
+            (Ok(Grade::Allowed(text)), _) => Verdict::NonStrict(text),
+            (Ok(Grade::Seen(text)), _) => Verdict::Informational(text),
+            (Ok(Grade::Lacking(text)), _) => Verdict::Unimplemented(text),
+            (Err(text), Level::Must) => Verdict::Failed(text),
+            (Err(text), Level::Should) => Verdict::NonStrict(text),
+            (Err(text), Level::May) => Verdict::Informational(text),
+        }
+    }
+}

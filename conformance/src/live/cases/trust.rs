@@ -1,0 +1,761 @@
+//! Who may talk to a private node: the gate, the messages on port 444, the relayed ones, revocation, persistence.
+
+use super::super::bench::{Bench, ECHO, is_stream};
+use super::super::case::{Case, Cases, Setup};
+use super::super::peer::{Conn, PATIENCE, Peer};
+use super::super::rendezvous::TARGET;
+use super::super::wire::{ACK, FIN, SYN};
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use ed25519_dalek::Signer;
+use serde_json::{Value, json};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// The port of trust messages.
+const TRUST: u16 = 444;
+
+pub(crate) fn cases() -> Vec<Case> {
+    // Messages are brought to a node whose gate is open; who gets through the gate is asked of one that is private.
+    let mut open = Cases::new("trust", Setup::Public);
+    requests(&mut open);
+    forged(&mut open);
+    answers(&mut open);
+    revocation(&mut open);
+    let mut private = Cases::new("trust", Setup::Private);
+    gate(&mut private);
+    relayed(&mut private);
+    behind_the_gate(&mut private);
+    open.all.extend(private.all);
+    open.all
+}
+
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs())
+}
+
+/// A message of `peer` as a correct implementation writes it.
+fn message(peer: &Peer, kind: &str, text: &str, timestamp: u64) -> Value {
+    let signed = format!("handshake:{}:{TARGET}", peer.node);
+    json!({
+        "type": kind, "node_id": peer.node,
+        "public_key": BASE64_STANDARD.encode(peer.identity.verifying_key().as_bytes()),
+        "justification": text,
+        "signature": BASE64_STANDARD.encode(peer.identity.sign(signed.as_bytes()).to_bytes()),
+        "reason": "", "timestamp": timestamp,
+    })
+}
+
+/// Sends a text on a stream of its own to port 444, as TRU-2 says.
+fn deliver(peer: &mut Peer, local: u16, text: &[u8]) -> Result<(), String> {
+    let mut conn = peer.connect(local, TRUST, 1)?;
+    peer.write(&mut conn, text)?;
+    let at = conn;
+    peer.expect("acknowledgment of the message", |p| {
+        at.is_for(p) && p.has(ACK) && p.acknowledgment == at.next
+    })?;
+    peer.send(&conn.packet(peer, FIN))
+}
+
+/// A node that asks for trust: known to the registry, in a tunnel, trusted by nobody.
+fn asker(bench: &mut Bench<'_>) -> Result<Peer, String> {
+    let mut peer = bench.untrusted()?;
+    peer.meet()?;
+    Ok(peer)
+}
+
+fn lists(bench: &Bench<'_>, sub: u8, member: &str, node: u32) -> Result<bool, String> {
+    let answer = bench.client()?.ask_json(0x0F, &[sub])?;
+    Ok(answer[member].as_array().into_iter().flatten().any(|entry| entry["node_id"] == node))
+}
+
+fn is_pending(bench: &Bench<'_>, node: u32) -> Result<bool, String> {
+    lists(bench, 4, "pending", node)
+}
+
+fn is_trusted(bench: &Bench<'_>, node: u32) -> Result<bool, String> {
+    lists(bench, 5, "trusted", node)
+}
+
+/// Looks for a while, since messages are judged after the registry was asked.
+fn becomes(
+    bench: &mut Bench<'_>,
+    what: &str,
+    mut probe: impl FnMut(&mut Bench<'_>) -> Result<bool, String>,
+) -> Result<(), String> {
+    for _ in 0..60 {
+        if probe(bench)? {
+            return Ok(());
+        }
+        bench.pass(Duration::from_millis(50))?;
+    }
+    Err(format!("{what}: not within 3 s"))
+}
+
+fn stays_out(bench: &mut Bench<'_>, node: u32) -> Result<(), String> {
+    bench.control()?;
+    bench.pass(Duration::from_millis(250))?;
+    if is_pending(bench, node)? {
+        return Err("it waits for approval".into());
+    }
+    if is_trusted(bench, node)? { Err("it is trusted".into()) } else { Ok(()) }
+}
+
+fn command(bench: &mut Bench<'_>, sub: u8, node: u32) -> Result<(), String> {
+    bench.client()?.ask_ok(0x0F, &[&[sub][..], &node.to_be_bytes()].concat()).map(drop)
+}
+
+fn try_syn(peer: &mut Peer, local: u16, port: u16) -> Result<Conn, String> {
+    let conn = Conn { local, remote: port, next: 5, expected: 0, window: 512, peer_isn: 0 };
+    peer.send(&conn.packet(peer, SYN))?;
+    Ok(conn)
+}
+
+fn gate(cases: &mut Cases) {
+    for port in [ECHO, 1001, 1002, 9_999] {
+        cases.must(
+            &format!("gate/syn-{port}"),
+            "TRU-15",
+            "a SYN of a node that is not trusted is dropped in silence, before the port is looked at",
+            move |bench| {
+                let mut peer = asker(bench)?;
+                try_syn(&mut peer, 40_000, port)?;
+                bench.pass(Duration::from_millis(100))?;
+                bench.silence(&mut peer, is_stream)
+            },
+        );
+    }
+    cases.must("gate/datagram", "TRU-15", "a datagram of a node that is not trusted is dropped", |bench| {
+        let mut client = bench.datagram_client()?;
+        let mut peer = asker(bench)?;
+        peer.send(&Bench::datagram(&peer, b"let me in"))?;
+        let mut friend = bench.friend()?;
+        for attempt in 0..5 {
+            // The first may be dropped while the registry is asked.
+            friend.send(&Bench::datagram(&friend, b"I am trusted"))?;
+            match client.datagram(Duration::from_millis(600), |payload| payload == b"I am trusted") {
+                Ok(_) => break,
+                Err(why) if attempt == 4 => return Err(why),
+                Err(_) => {}
+            }
+        }
+        match client.datagrams()?.iter().any(|payload| payload == b"let me in") {
+            true => Err("it was delivered".into()),
+            false => Ok(()),
+        }
+    });
+    cases.must(
+        "gate/registry-pair",
+        "TRU-15",
+        "a node of a pair that the registry has may connect",
+        |bench| {
+            let mut peer = bench.friend()?;
+            let mut conn = peer.connect(40_000, ECHO, 5)?;
+            peer.echo(&mut conn, b"a pair")
+        },
+    );
+    cases.must(
+        "gate/registry-silent",
+        "TRU-15",
+        "while the registry does not answer, nobody new gets in and others go on",
+        |bench| {
+            bench.rendezvous.mute("check_trust", true);
+            let result = (|| {
+                let mut peer = asker(bench)?;
+                try_syn(&mut peer, 40_000, ECHO)?;
+                bench.pass(Duration::from_millis(200))?;
+                bench.silence(&mut peer, is_stream)
+            })();
+            bench.rendezvous.mute("check_trust", false);
+            bench.rendezvous.cut(false);
+            result
+        },
+    );
+    cases.must("gate/syn-444", "TRU-15", "a SYN of a node that was not contacted is dropped on port 444 too: its request goes through the registry", |bench| {
+        let mut peer = asker(bench)?;
+        try_syn(&mut peer, 40_000, TRUST)?;
+        bench.pass(Duration::from_millis(100))?;
+        bench.silence(&mut peer, is_stream)
+    });
+    cases.must(
+        "gate/syn-444-when-contacted",
+        "TRU-15",
+        "for some minutes after it contacted a node, that node may bring its answer",
+        |bench| {
+            let mut peer = asker(bench)?;
+            let (_, _client) = asked(bench, &mut peer)?;
+            peer.connect(40_000, TRUST, 5).map(drop)
+        },
+    );
+}
+
+fn requests(cases: &mut Cases) {
+    cases.must("request/waits", "TRU-7", "a request waits for the operator", |bench| {
+        let mut peer = asker(bench)?;
+        let text = message(&peer, "handshake_request", "please", now()).to_string();
+        deliver(&mut peer, 41_000, text.as_bytes())?;
+        let node = peer.node;
+        becomes(bench, "the request waits", |bench| is_pending(bench, node))?;
+        if is_trusted(bench, node)? { Err("it is trusted without approval".into()) } else { Ok(()) }
+    });
+    cases.must("request/justification", "TRU-3", "the operator sees why it asks", |bench| {
+        let mut peer = asker(bench)?;
+        let text = message(&peer, "handshake_request", "because of ünïcode & <tags>", now()).to_string();
+        deliver(&mut peer, 41_000, text.as_bytes())?;
+        let node = peer.node;
+        becomes(bench, "the request waits", |bench| is_pending(bench, node))?;
+        let pending = bench.client()?.ask_json(0x0F, &[4])?;
+        let entry =
+            pending["pending"].as_array().into_iter().flatten().find(|e| e["node_id"] == node).cloned();
+        match entry {
+            Some(entry) if entry["justification"] == "because of ünïcode & <tags>" => Ok(()),
+            other => Err(format!("the list has {other:?}")),
+        }
+    });
+    cases.must(
+        "request/approve",
+        "TRU-7",
+        "an approved node is trusted, and the registry is told",
+        |bench| {
+            let mut peer = asker(bench)?;
+            let text = message(&peer, "handshake_request", "please", now()).to_string();
+            deliver(&mut peer, 41_000, text.as_bytes())?;
+            let node = peer.node;
+            becomes(bench, "the request waits", |bench| is_pending(bench, node))?;
+            let since = bench.rendezvous.mark();
+            command(bench, 2, node)?;
+            becomes(bench, "trusted", |bench| is_trusted(bench, node))?;
+            bench
+                .rendezvous
+                .asked(since, PATIENCE, "to make the pair", |q| {
+                    matches!(q["type"].as_str(), Some("report_trust" | "respond_handshake"))
+                        && q["peer_id"] == node
+                })
+                .map(drop)
+        },
+    );
+    cases.must("request/reject", "TRU-9", "a rejected node stays out", |bench| {
+        let mut peer = asker(bench)?;
+        let text = message(&peer, "handshake_request", "please", now()).to_string();
+        deliver(&mut peer, 41_000, text.as_bytes())?;
+        let node = peer.node;
+        becomes(bench, "the request waits", |bench| is_pending(bench, node))?;
+        command(bench, 3, node)?;
+        becomes(bench, "the request is gone", |bench| is_pending(bench, node).map(|p| !p))?;
+        stays_out(bench, node)
+    });
+    cases.must("request/twice", "TRU-7", "a second request of a node replaces the first", |bench| {
+        let mut peer = asker(bench)?;
+        let node = peer.node;
+        for (local, why) in [(41_000, "first"), (41_001, "second")] {
+            let text = message(&peer, "handshake_request", why, now()).to_string();
+            deliver(&mut peer, local, text.as_bytes())?;
+            becomes(bench, "the request waits", |bench| is_pending(bench, node))?;
+        }
+        let pending = bench.client()?.ask_json(0x0F, &[4])?;
+        let count =
+            pending["pending"].as_array().into_iter().flatten().filter(|e| e["node_id"] == node).count();
+        if count == 1 { Ok(()) } else { Err(format!("{count} wait")) }
+    });
+    cases.must(
+        "request/pending-survives-restart",
+        "TRU-16",
+        "a waiting request survives a restart",
+        |bench| {
+            let mut peer = asker(bench)?;
+            let text = message(&peer, "handshake_request", "please", now()).to_string();
+            deliver(&mut peer, 41_000, text.as_bytes())?;
+            let node = peer.node;
+            becomes(bench, "the request waits", |bench| is_pending(bench, node))?;
+            // Changes that strangers cause may be collected for some seconds.
+            bench.pass(Duration::from_secs(6))?;
+            bench.restart()?;
+            becomes(bench, "the request still waits", |bench| is_pending(bench, node))
+        },
+    );
+    cases.must(
+        "request/trust-survives-restart",
+        "TRU-16",
+        "trust survives a crash right after the approval was answered",
+        |bench| {
+            let mut peer = asker(bench)?;
+            let text = message(&peer, "handshake_request", "please", now()).to_string();
+            deliver(&mut peer, 41_000, text.as_bytes())?;
+            let node = peer.node;
+            becomes(bench, "the request waits", |bench| is_pending(bench, node))?;
+            command(bench, 2, node)?;
+            bench.restart()?;
+            becomes(bench, "still trusted", |bench| is_trusted(bench, node))
+        },
+    );
+    cases.must(
+        "request/in-two-writes",
+        "TRU-2",
+        "a message in one segment is read whatever follows",
+        |bench| {
+            let mut peer = asker(bench)?;
+            let text = format!("{} \n", message(&peer, "handshake_request", "with white space", now()));
+            deliver(&mut peer, 41_000, text.as_bytes())?;
+            let node = peer.node;
+            becomes(bench, "the request waits", |bench| is_pending(bench, node))
+        },
+    );
+    cases.must("request/unknown-keys", "TRU-3", "unknown members are ignored", |bench| {
+        let mut peer = asker(bench)?;
+        let mut value = message(&peer, "handshake_request", "please", now());
+        value["future"] = json!({ "a": [1, 2] });
+        deliver(&mut peer, 41_000, value.to_string().as_bytes())?;
+        let node = peer.node;
+        becomes(bench, "the request waits", |bench| is_pending(bench, node))
+    });
+}
+
+fn forged(cases: &mut Cases) {
+    type Change = fn(&mut Value, &Peer);
+    let changes: [(&str, &'static str, &str, Change); 18] = [
+        ("signature-of-another-text", "TRU-6", "whose signature is over another text", |m, p| {
+            m["signature"] = BASE64_STANDARD.encode(p.identity.sign(b"handshake:9:9").to_bytes()).into()
+        }),
+        ("signature-empty", "TRU-6", "without a signature", |m, _| m["signature"] = "".into()),
+        ("signature-short", "TRU-6", "with a short signature", |m, _| m["signature"] = "AAAA".into()),
+        ("signature-not-base64", "TRU-6", "whose signature is not base64", |m, _| {
+            m["signature"] = "***".into()
+        }),
+        ("key-empty", "TRU-6", "without a key", |m, _| m["public_key"] = "".into()),
+        ("key-of-another", "TRU-6", "with a key that the registry does not have", |m, p| {
+            let other = ed25519_dalek::SigningKey::from_bytes(&[7; 32]);
+            m["public_key"] = BASE64_STANDARD.encode(other.verifying_key().as_bytes()).into();
+            m["signature"] = BASE64_STANDARD
+                .encode(other.sign(format!("handshake:{}:{TARGET}", p.node).as_bytes()).to_bytes())
+                .into();
+        }),
+        ("node-of-another", "TRU-6", "in the name of another node", |m, _| m["node_id"] = 3.into()),
+        ("node-of-the-receiver", "TRU-6", "in the name of the receiver", |m, _| m["node_id"] = TARGET.into()),
+        ("node-zero", "TRU-6", "of node 0", |m, _| m["node_id"] = 0.into()),
+        ("node-as-text", "TRU-3", "whose node id is a text", |m, p| m["node_id"] = p.node.to_string().into()),
+        ("node-negative", "TRU-3", "whose node id is negative", |m, _| m["node_id"] = (-1).into()),
+        ("old", "TRU-6", "that is 301 seconds old", |m, _| m["timestamp"] = (now() - 301).into()),
+        ("future", "TRU-6", "that is 40 seconds ahead", |m, _| m["timestamp"] = (now() + 40).into()),
+        ("timestamp-text", "TRU-3", "whose timestamp is a text", |m, _| m["timestamp"] = "now".into()),
+        ("timestamp-fraction", "TRU-3", "whose timestamp has a fraction", |m, _| m["timestamp"] = json!(1.5)),
+        ("type-unknown", "TRU-3", "of an unknown type", |m, _| m["type"] = "handshake_please".into()),
+        ("type-missing", "TRU-3", "without a type", |m, _| m["type"] = Value::Null),
+        ("justification-number", "TRU-3", "whose justification is a number", |m, _| {
+            m["justification"] = 7.into()
+        }),
+    ];
+    for (name, clause, text, change) in changes {
+        cases.must(
+            &format!("forged/{name}"),
+            clause,
+            &format!("a request {text} is dropped"),
+            move |bench| {
+                let mut peer = asker(bench)?;
+                let mut value = message(&peer, "handshake_request", "please", now());
+                change(&mut value, &peer);
+                deliver(&mut peer, 41_000, value.to_string().as_bytes())?;
+                stays_out(bench, peer.node)
+            },
+        );
+    }
+    let texts: [(&str, &[u8]); 8] = [
+        ("empty", b" "),
+        ("not-json", b"hello"),
+        ("array", b"[]"),
+        ("null", b"null"),
+        ("cut", b"{\"type\":\"handshake_request\",\"node_id\":"),
+        ("deep", b"[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[["),
+        ("bad-utf8", b"{\"type\":\"handshake_request\xff\xfe\"}"),
+        ("two-objects", b"{}{}"),
+    ];
+    for (name, text) in texts {
+        cases.must(
+            &format!("malformed/{name}"),
+            "TRU-3",
+            "what is not one JSON object with the right types is dropped",
+            move |bench| {
+                let mut peer = asker(bench)?;
+                deliver(&mut peer, 41_000, text)?;
+                stays_out(bench, peer.node)
+            },
+        );
+    }
+    cases.must(
+        "forged/replayed",
+        "TRU-6",
+        "a message that was accepted before does nothing when it comes again",
+        |bench| {
+            let mut peer = asker(bench)?;
+            let text = message(&peer, "handshake_request", "please", now()).to_string();
+            deliver(&mut peer, 41_000, text.as_bytes())?;
+            let node = peer.node;
+            becomes(bench, "the request waits", |bench| is_pending(bench, node))?;
+            command(bench, 3, node)?;
+            becomes(bench, "the request is gone", |bench| is_pending(bench, node).map(|p| !p))?;
+            deliver(&mut peer, 41_001, text.as_bytes())?;
+            stays_out(bench, node)
+        },
+    );
+    cases.must(
+        "forged/accept-without-request",
+        "TRU-8",
+        "an accept that nobody asked for makes no trust",
+        |bench| {
+            let mut peer = asker(bench)?;
+            let text = message(&peer, "handshake_accept", "", now()).to_string();
+            deliver(&mut peer, 41_000, text.as_bytes())?;
+            bench.pass(Duration::from_millis(250))?;
+            if is_trusted(bench, peer.node)? { Err("it is trusted".into()) } else { Ok(()) }
+        },
+    );
+    cases.must(
+        "forged/revoke-of-another",
+        "TRU-6",
+        "a revoke in the name of a trusted node ends nothing",
+        |bench| {
+            let friend = trusted(bench)?;
+            let mut thief = asker(bench)?;
+            let mut value = message(&thief, "handshake_revoke", "", now());
+            value["node_id"] = friend.node.into();
+            deliver(&mut thief, 41_000, value.to_string().as_bytes())?;
+            bench.pass(Duration::from_millis(250))?;
+            if is_trusted(bench, friend.node)? { Ok(()) } else { Err("trust ended".into()) }
+        },
+    );
+}
+
+/// A node that the operator has approved.
+fn trusted(bench: &mut Bench<'_>) -> Result<Peer, String> {
+    let mut peer = asker(bench)?;
+    let text = message(&peer, "handshake_request", "please", now()).to_string();
+    deliver(&mut peer, 41_000, text.as_bytes())?;
+    let node = peer.node;
+    becomes(bench, "the request waits", |bench| is_pending(bench, node))?;
+    command(bench, 2, node)?;
+    becomes(bench, "trusted", |bench| is_trusted(bench, node))?;
+    peer.drain()?;
+    Ok(peer)
+}
+
+/// Starts asking `peer` for trust and returns the message it gets, having taken its stream.
+fn asked(bench: &mut Bench<'_>, peer: &mut Peer) -> Result<(Value, super::super::client::Client), String> {
+    let mut client = bench.client()?;
+    client.send(0x0F, &[&[1][..], &peer.node.to_be_bytes(), b"be my friend"].concat())?;
+    let mut conn = peer.accept(TRUST, 9)?;
+    let at = conn;
+    let segment = peer.expect("the request", |p| at.is_for(p) && !p.payload.is_empty())?;
+    conn.expected = conn.expected.wrapping_add(segment.payload.len() as u32);
+    peer.send(&conn.packet(peer, ACK))?;
+    let value =
+        serde_json::from_slice(&segment.payload).map_err(|e| format!("the request is no JSON: {e}"))?;
+    Ok((value, client))
+}
+
+fn answers(cases: &mut Cases) {
+    cases.must("ask/message", "TRU-3", "a request has the seven members, signed, in one segment", |bench| {
+        let mut peer = asker(bench)?;
+        let (value, _client) = asked(bench, &mut peer)?;
+        let members = ["type", "node_id", "public_key", "justification", "signature", "reason", "timestamp"];
+        if let Some(missing) = members.iter().find(|member| value.get(**member).is_none()) {
+            return Err(format!("{missing} is missing in {value}"));
+        }
+        if value["type"] != "handshake_request"
+            || value["node_id"] != TARGET
+            || value["justification"] != "be my friend"
+        {
+            return Err(format!("it is {value}"));
+        }
+        let decode = |member: &str| {
+            BASE64_STANDARD.decode(value[member].as_str().unwrap_or_default()).unwrap_or_default()
+        };
+        let key: [u8; 32] = decode("public_key").try_into().map_err(|_| "the key has not 32 bytes")?;
+        let signature: [u8; 64] =
+            decode("signature").try_into().map_err(|_| "the signature has not 64 bytes")?;
+        let key = ed25519_dalek::VerifyingKey::from_bytes(&key).map_err(|_| "the key is none")?;
+        let signed = format!("handshake:{TARGET}:{}", peer.node);
+        key.verify_strict(signed.as_bytes(), &ed25519_dalek::Signature::from_bytes(&signature))
+            .map_err(|_| "the signature does not match".into())
+    });
+    cases.must("ask/accepted", "TRU-8", "an accept of a node that was asked makes trust", |bench| {
+        let mut peer = asker(bench)?;
+        let (_, _client) = asked(bench, &mut peer)?;
+        let text = message(&peer, "handshake_accept", "", now()).to_string();
+        deliver(&mut peer, 41_000, text.as_bytes())?;
+        let node = peer.node;
+        becomes(bench, "trusted", |bench| is_trusted(bench, node))
+    });
+    cases.must("ask/crossed", "TRU-7", "a request of a node that was asked makes trust", |bench| {
+        let mut peer = asker(bench)?;
+        let (_, _client) = asked(bench, &mut peer)?;
+        let text = message(&peer, "handshake_request", "you too", now()).to_string();
+        deliver(&mut peer, 41_000, text.as_bytes())?;
+        let node = peer.node;
+        becomes(bench, "trusted", |bench| is_trusted(bench, node))
+    });
+    cases.must("ask/rejected", "TRU-9", "a reject of a node that was asked makes no trust", |bench| {
+        let mut peer = asker(bench)?;
+        let (_, _client) = asked(bench, &mut peer)?;
+        let text = message(&peer, "handshake_reject", "", now()).to_string();
+        deliver(&mut peer, 41_000, text.as_bytes())?;
+        stays_out(bench, peer.node)?;
+        let text = message(&peer, "handshake_accept", "", now()).to_string();
+        deliver(&mut peer, 41_001, text.as_bytes())?;
+        bench.pass(Duration::from_millis(250))?;
+        if is_trusted(bench, peer.node)? { Err("an accept after it made trust".into()) } else { Ok(()) }
+    });
+    cases.must(
+        "trusted-asks-again",
+        "TRU-7",
+        "a request of a trusted node is answered with accept",
+        |bench| {
+            let mut peer = trusted(bench)?;
+            let text = message(&peer, "handshake_request", "did you forget me?", now() + 1).to_string();
+            let mut conn = peer.connect(43_000, TRUST, 1)?;
+            peer.write(&mut conn, text.as_bytes())?;
+            let mut back = peer.accept(TRUST, 9)?;
+            let at = back;
+            let segment = peer.expect("the accept", |p| at.is_for(p) && !p.payload.is_empty())?;
+            back.expected = back.expected.wrapping_add(segment.payload.len() as u32);
+            peer.send(&back.packet(&peer, ACK))?;
+            let value: Value =
+                serde_json::from_slice(&segment.payload).map_err(|e| format!("no JSON: {e}"))?;
+            if value["type"] == "handshake_accept" { Ok(()) } else { Err(format!("it is {value}")) }
+        },
+    );
+}
+
+fn relayed(cases: &mut Cases) {
+    cases.must(
+        "relayed/request",
+        "TRU-14",
+        "a request that waits at the registry is fetched and waits for the operator",
+        |bench| {
+            let peer = bench.untrusted()?;
+            bench.rendezvous.relay_request(peer.node, "by the registry", now());
+            let target = bench.target.address(&bench.rendezvous)?;
+            bench.rendezvous.beacon_send(target, &[0x0A, 1])?;
+            let node = peer.node;
+            for _ in 0..70 {
+                if is_pending(bench, node)? {
+                    return Ok(());
+                }
+                bench.pass(Duration::from_secs(1))?;
+            }
+            Err("not within 70 s".into())
+        },
+    );
+    cases.must(
+        "relayed/accept-without-request",
+        "TRU-8",
+        "a relayed accept that nobody asked for is dropped",
+        |bench| {
+            let peer = bench.untrusted()?;
+            bench.rendezvous.relay_response(peer.node, true, now());
+            let target = bench.target.address(&bench.rendezvous)?;
+            let since = bench.rendezvous.mark();
+            bench.rendezvous.beacon_send(target, &[0x0A, 1])?;
+            bench.rendezvous.asked(since, Duration::from_secs(65), "for waiting messages", |q| {
+                q["type"] == "poll_handshakes"
+            })?;
+            stays_out(bench, peer.node)
+        },
+    );
+    cases.must(
+        "relayed/offline-target",
+        "TRU-13",
+        "a request to a node that cannot be reached goes through the registry",
+        |bench| {
+            let peer = bench.untrusted()?;
+            bench.rendezvous.change(peer.node, |record| record.address = "127.0.0.1:9".into());
+            let mut client = bench.client()?;
+            let since = bench.rendezvous.mark();
+            client.send(0x0F, &[&[1][..], &peer.node.to_be_bytes(), b"hello"].concat())?;
+            bench
+                .rendezvous
+                .asked(since, Duration::from_secs(45), "to relay the request", |q| {
+                    q["type"] == "request_handshake"
+                        && q["to_node_id"] == peer.node
+                        && q["signature"].is_string()
+                })
+                .map(drop)
+        },
+    );
+    cases.must(
+        "relayed/accepted",
+        "TRU-14",
+        "a relayed accept of a node that was asked makes trust",
+        |bench| {
+            let peer = bench.untrusted()?;
+            bench.rendezvous.change(peer.node, |record| record.address = "127.0.0.1:9".into());
+            let mut client = bench.client()?;
+            let since = bench.rendezvous.mark();
+            client.send(0x0F, &[&[1][..], &peer.node.to_be_bytes(), b"hello"].concat())?;
+            bench.rendezvous.asked(since, Duration::from_secs(45), "to relay the request", |q| {
+                q["type"] == "request_handshake"
+            })?;
+            bench.rendezvous.relay_response(peer.node, true, now());
+            let target = bench.target.address(&bench.rendezvous)?;
+            bench.rendezvous.beacon_send(target, &[0x0A, 1])?;
+            let node = peer.node;
+            for _ in 0..70 {
+                if is_trusted(bench, node)? {
+                    return Ok(());
+                }
+                bench.pass(Duration::from_secs(1))?;
+            }
+            Err("not within 70 s".into())
+        },
+    );
+}
+
+/// A node whose request came through the registry and was approved.
+fn approved(bench: &mut Bench<'_>) -> Result<Peer, String> {
+    let peer = bench.untrusted()?;
+    let node = peer.node;
+    bench.rendezvous.relay_request(node, "please", now());
+    let target = bench.target.address(&bench.rendezvous)?;
+    bench.rendezvous.beacon_send(target, &[0x0A, 1])?;
+    for _ in 0..700 {
+        if is_pending(bench, node)? {
+            command(bench, 2, node)?;
+            return Ok(peer);
+        }
+        bench.pass(Duration::from_millis(100))?;
+    }
+    Err("the request did not come through the registry within 70 s".into())
+}
+
+fn behind_the_gate(cases: &mut Cases) {
+    cases.must("gate/approved", "TRU-15", "an approved node gets through the gate", |bench| {
+        let mut peer = approved(bench)?;
+        peer.meet()?;
+        let mut conn = peer.connect(42_000, ECHO, 5)?;
+        peer.echo(&mut conn, b"thank you")
+    });
+    cases.must("gate/rejected", "TRU-15", "a rejected node does not", |bench| {
+        let mut peer = bench.untrusted()?;
+        let node = peer.node;
+        bench.rendezvous.relay_request(node, "please", now());
+        let target = bench.target.address(&bench.rendezvous)?;
+        bench.rendezvous.beacon_send(target, &[0x0A, 1])?;
+        bench.until(Duration::from_secs(70), "the request waits", || {
+            is_pending(bench, node).ok().filter(|p| *p)
+        })?;
+        command(bench, 3, node)?;
+        peer.meet()?;
+        try_syn(&mut peer, 42_000, ECHO)?;
+        bench.pass(Duration::from_millis(100))?;
+        bench.silence(&mut peer, |heard| heard.packet().is_some_and(|p| p.destination_port == 42_000))
+    });
+    cases.must("gate/revoked", "TRU-10", "a revoked node is out at once, its streams too", |bench| {
+        let mut peer = approved(bench)?;
+        let node = peer.node;
+        peer.meet()?;
+        let mut conn = peer.connect(42_000, ECHO, 5)?;
+        peer.echo(&mut conn, b"before")?;
+        command(bench, 6, node)?;
+        bench.pass(Duration::from_secs(4))?;
+        peer.drain()?;
+        peer.write(&mut conn, b"after")?;
+        try_syn(&mut peer, 44_000, ECHO)?;
+        bench.pass(Duration::from_millis(100))?;
+        bench.silence(&mut peer, |heard| {
+            is_stream(heard)
+                && heard.packet().is_some_and(|p| !p.payload.is_empty() || p.destination_port == 44_000)
+        })
+    });
+    cases.must(
+        "gate/trust-survives-restart",
+        "TRU-16",
+        "an approved node gets through the gate of a restarted node",
+        |bench| {
+            let mut peer = approved(bench)?;
+            bench.restart()?;
+            peer.target = bench.target.address(&bench.rendezvous)?;
+            peer.meet()?;
+            let mut conn = peer.connect(42_000, ECHO, 5)?;
+            peer.echo(&mut conn, b"remembered")
+        },
+    );
+}
+
+fn revocation(cases: &mut Cases) {
+    cases.must(
+        "revoke/by-operator",
+        "TRU-10",
+        "a revoked node is not trusted any more, and the registry is told",
+        |bench| {
+            let peer = trusted(bench)?;
+            let node = peer.node;
+            let since = bench.rendezvous.mark();
+            command(bench, 6, node)?;
+            if is_trusted(bench, node)? {
+                return Err("it is still listed".into());
+            }
+            bench
+                .rendezvous
+                .asked(since, PATIENCE, "to end the pair", |q| {
+                    q["type"] == "revoke_trust" && q["peer_id"] == node
+                })
+                .map(drop)
+        },
+    );
+    cases.must(
+        "revoke/by-peer",
+        "TRU-10",
+        "a revoke of a trusted node ends trust, and the registry is told",
+        |bench| {
+            let mut peer = trusted(bench)?;
+            let node = peer.node;
+            let since = bench.rendezvous.mark();
+            let text = message(&peer, "handshake_revoke", "", now()).to_string();
+            deliver(&mut peer, 44_000, text.as_bytes())?;
+            becomes(bench, "trust ends", |bench| is_trusted(bench, node).map(|t| !t))?;
+            bench
+                .rendezvous
+                .asked(since, PATIENCE, "to end the pair", |q| {
+                    q["type"] == "revoke_trust" && q["peer_id"] == node
+                })
+                .map(drop)
+        },
+    );
+    cases.must("revoke/tells-the-peer", "TRU-10", "the revoked node is told on port 444", |bench| {
+        let mut peer = trusted(bench)?;
+        let node = peer.node;
+        command(bench, 6, node)?;
+        let conn = peer.accept(TRUST, 9)?;
+        let segment = peer.expect("the revoke", |p| conn.is_for(p) && !p.payload.is_empty())?;
+        let value: Value = serde_json::from_slice(&segment.payload).map_err(|e| format!("no JSON: {e}"))?;
+        if value["type"] == "handshake_revoke" { Ok(()) } else { Err(format!("it is {value}")) }
+    });
+    cases.must(
+        "revoke/stays-after-restart",
+        "TRU-16",
+        "a revocation survives a crash right after it was answered",
+        |bench| {
+            let peer = trusted(bench)?;
+            let node = peer.node;
+            command(bench, 6, node)?;
+            bench.restart()?;
+            if is_trusted(bench, node)? { Err("it is trusted again".into()) } else { Ok(()) }
+        },
+    );
+    cases.must(
+        "revoke/request-does-not-restore",
+        "TRU-12",
+        "after a revocation a request of the node waits for the operator",
+        |bench| {
+            let mut peer = trusted(bench)?;
+            let node = peer.node;
+            command(bench, 6, node)?;
+            // The message about it may take three seconds; then the tunnel goes (TRU-10).
+            bench.pass(Duration::from_millis(3500))?;
+            peer.sessions.clear();
+            peer.fresh_key();
+            peer.meet()?;
+            let text = message(&peer, "handshake_request", "please again", now() + 2).to_string();
+            deliver(&mut peer, 44_001, text.as_bytes())?;
+            bench.pass(Duration::from_millis(300))?;
+            if is_trusted(bench, node)? { Err("it is trusted again".into()) } else { Ok(()) }
+        },
+    );
+}

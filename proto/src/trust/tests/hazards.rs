@@ -122,7 +122,12 @@ fn hazard_08_5_asking_again_after_a_revocation_starts_with_a_new_tunnel() {
     a.request(2, "sorry");
     assert_eq!(
         a.drain(),
-        [Action::DropTunnel { node: 2 }, Action::RelayRequest { to: 2 }, send(2, Kind::Request, false)]
+        [
+            Action::Persist,
+            Action::DropTunnel { node: 2 },
+            Action::RelayRequest { to: 2 },
+            send(2, Kind::Request, false)
+        ]
     );
     a.hear(2, Kind::Accept, "").unwrap();
     assert!(a.trusts(2));

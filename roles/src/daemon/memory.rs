@@ -31,20 +31,20 @@ const SEEN: usize = 8192;
 
 /// Bounds of [`OwnedMemory`].
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Bounds {
+pub struct Bounds {
     /// Peers with tunnel state.
-    pub(crate) peers: usize,
+    pub peers: usize,
     /// Streams, those that wait out their end included.
-    pub(crate) streams: usize,
+    pub streams: usize,
     /// Bytes of stream data.
-    pub(crate) stream_bytes: usize,
+    pub stream_bytes: usize,
     /// Trusted nodes.
-    pub(crate) trusted: usize,
+    pub trusted: usize,
 }
 
 /// Vectors for a node.
 #[derive(Debug)]
-pub(crate) struct OwnedMemory<C: Crypto> {
+pub struct OwnedMemory<C: Crypto> {
     bounds: Bounds,
     peers: Vec<PeerSlot<C>>,
     peer_index: Vec<u32>,
@@ -68,7 +68,7 @@ pub(crate) struct OwnedMemory<C: Crypto> {
 
 impl<C: Crypto> OwnedMemory<C> {
     /// Memory within `bounds`. What is not used costs address space only.
-    pub(crate) fn new(bounds: Bounds) -> Self {
+    pub fn new(bounds: Bounds) -> Self {
         let chunks = bounds.stream_bytes.div_ceil(CHUNK).max(1);
         let mut memory = OwnedMemory {
             bounds,

@@ -44,13 +44,13 @@ use pilot_proto::{
 };
 
 pub use config::{DaemonConfig, Enabled};
+pub use memory::{Bounds, OwnedMemory};
 
 use self::{
     adapter::Adapter,
     commands::Tag,
     ipc::{Numbers, Server},
     locate::{Here, Places},
-    memory::{Bounds, OwnedMemory},
     registry::{Registration, Registry},
     services::{Act, Services},
     trust::TrustDesk,

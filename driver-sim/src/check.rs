@@ -1,5 +1,6 @@
-//! The judges: what must hold in every run, whatever is broken. They look at the wire, at the registry's answers and at
-//! its disk; the judges of stream content are the programs themselves ([`crate::ledger`]).
+//! The judges: what must hold in every run, whatever is broken. Here are those that look at the wire and at tables; the
+//! registry has one of its own ([`crate::promise`]), and what arrives is judged by the programs themselves
+//! ([`crate::ledger`]).
 
 use std::{
     collections::{BTreeMap, btree_map::Entry},
@@ -13,16 +14,12 @@ use pilot_proto::{
         frame::{Datagram, Frame},
     },
 };
-use pilot_roles::{
-    frames::FrameReader,
-    role::{Change, ConnId},
-};
-use serde_json::Value;
+use pilot_roles::role::Fill;
 
-use crate::disk::Disk;
+use crate::dice::mix;
 
-/// Longest answer of a registry.
-const MAX_ANSWER: usize = 1 << 20;
+/// Relayed frames remembered; then the memory starts anew.
+const MAX_RELAYED: usize = 65_536;
 
 /// Something that must never happen has happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -95,90 +92,80 @@ impl WireJudge {
     }
 }
 
-/// Looks at the registry: its durable records and what it promises.
+/// Looks at what the beacon passes on: a frame goes to the node it is for.
 #[derive(Debug, Default)]
-pub(crate) struct RegistryJudge {
-    /// Durable hostnames and keys, by node and the other way round.
-    by_node: BTreeMap<Vec<u8>, (String, String)>,
-    hostnames: BTreeMap<String, Vec<u8>>,
-    /// The id each key was given first; it keeps it for ever.
-    ids: BTreeMap<String, Vec<u8>>,
-    answers: BTreeMap<ConnId, FrameReader>,
+pub(crate) struct RelayJudge {
+    /// Targets of each relayed frame, by sender and content.
+    targets: BTreeMap<u64, Vec<u32>>,
 }
 
-impl RegistryJudge {
-    /// A transaction became durable.
-    pub(crate) fn stored(&mut self, changes: &[Change]) -> Verdict {
-        // All that goes goes first: within a transaction a name may change hands.
-        let nodes = || changes.iter().filter(|change| change.table == "nodes");
-        for change in nodes() {
-            if let Some((hostname, _)) = self.by_node.remove(&change.key) {
-                self.hostnames.remove(&hostname);
+impl RelayJudge {
+    /// A datagram reaches the beacon.
+    pub(crate) fn heard(&mut self, data: &[u8]) {
+        if let Some(Beacon::Relay { sender, target, frame }) = Beacon::parse(data) {
+            if self.targets.len() >= MAX_RELAYED {
+                self.targets.clear();
             }
+            self.targets.entry(print(sender, frame)).or_default().push(target);
         }
-        let last: BTreeMap<_, _> = nodes().map(|change| (&change.key, &change.value)).collect();
-        for (node, value) in last {
-            let Some(value) = value else { continue };
-            let record: Value = serde_json::from_slice(value).unwrap_or_default();
-            let text = |name: &str| record[name].as_str().unwrap_or_default().to_owned();
-            let (hostname, key) = (text("hostname"), text("key"));
-            if let Some(other) = self.ids.insert(key.clone(), node.clone())
-                && other != *node
-            {
-                return Err(("a key has two ids", format!("{key}: {other:?} and {node:?}")));
-            }
-            if !hostname.is_empty()
-                && let Some(other) = self.hostnames.insert(hostname.clone(), node.clone())
-            {
-                return Err(("a hostname has two nodes", format!("{hostname:?}: {other:?} and {node:?}")));
-            }
-            self.by_node.insert(node.clone(), (hostname, key));
-        }
-        Ok(())
     }
 
-    /// The registry says something on a connection: what it promises must be on the disk.
-    pub(crate) fn said(&mut self, conn: ConnId, data: &[u8], disk: &Disk) -> Verdict {
-        let reader = self.answers.entry(conn).or_insert_with(|| FrameReader::new(MAX_ANSWER));
-        reader.push(data);
-        loop {
-            match reader.pop() {
-                Ok(None) => return Ok(()),
-                Err(_) => return Err(("registry answer too long", format!("{conn:?}"))),
-                Ok(Some(body)) => {
-                    let answer: Value = serde_json::from_slice(body).unwrap_or_default();
-                    if answer["type"] == "register_ok" {
-                        let node = answer["node_id"].as_u64().unwrap_or_default() as u32;
-                        if disk.record("nodes", &node.to_be_bytes()).is_none() {
-                            let words = format!("node {node} was told its id before the disk had it");
-                            return Err(("acknowledged before durable", words));
-                        }
-                    }
+    /// The beacon sends a datagram to the host of node `to`.
+    pub(crate) fn said(&self, data: &[u8], to: u32) -> Verdict {
+        match Beacon::parse(data) {
+            Some(Beacon::Deliver { sender, frame }) => match self.targets.get(&print(sender, frame)) {
+                Some(targets) if !targets.contains(&to) => {
+                    Err(("relayed to another node", format!("from {sender} for {targets:?}, sent to {to}")))
                 }
-            }
+                _ => Ok(()),
+            },
+            _ => Ok(()),
         }
     }
+}
 
-    pub(crate) fn closed(&mut self, conn: ConnId) {
-        self.answers.remove(&conn);
+fn print(sender: u32, frame: &[u8]) -> u64 {
+    let words = frame.chunks(8).map(|chunk| {
+        let mut word = [0; 8];
+        word[..chunk.len()].copy_from_slice(chunk);
+        u64::from_le_bytes(word)
+    });
+    words.fold(mix(u64::from(sender)), |hash, word| mix(hash ^ word))
+}
+
+/// Whether tables keep their bounds; `idle` if everything that uses them for a while has left.
+pub(crate) fn judge_tables(host: &str, fills: &[Fill], idle: bool) -> Verdict {
+    for Fill { table, used, max, transient } in fills {
+        if used > max {
+            return Err((
+                "table out of bounds",
+                format!("{host}: {used} {table}, at most {max} are allowed"),
+            ));
+        }
+        if idle && *transient && *used > 0 {
+            return Err(("table not emptied", format!("{host}: {used} {table} when everybody had left")));
+        }
     }
+    Ok(())
+}
+
+/// Jain's index of fairness in thousandths: 1000 if all have the same, 1000 / n if one has all.
+pub(crate) fn jain(shares: &[u64]) -> u64 {
+    let (sum, squares) = shares.iter().fold((0_u128, 0_u128), |(sum, squares), &share| {
+        (sum + u128::from(share), squares + u128::from(share).pow(2))
+    });
+    (sum.pow(2) * 1000).checked_div(shares.len() as u128 * squares).map_or(1000, |index| index as u64)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use pilot_proto::wire::frame::{Nonce, Suite, emit_plain, sealed_head};
-    use pilot_roles::{frames::frame, role::Store};
 
     fn sealed(counter: u64) -> Vec<u8> {
         let mut frame = sealed_head(Suite::Aes256Gcm, 7, Nonce { prefix: [1; 4], counter }).to_vec();
         frame.extend([0; 32]);
         frame
-    }
-
-    fn node(id: u32, key: &str, hostname: &str) -> Change {
-        let value = serde_json::json!({"key": key, "hostname": hostname}).to_string();
-        Change { table: "nodes", key: id.to_be_bytes().to_vec(), value: Some(value.into_bytes()) }
     }
 
     #[test]
@@ -201,24 +188,30 @@ mod tests {
     }
 
     #[test]
-    fn names_and_keys_belong_to_one_node() {
-        let mut judge = RegistryJudge::default();
-        assert!(judge.stored(&[node(1, "aa", "alice"), node(2, "bb", "")]).is_ok());
-        // A name changes hands within one transaction.
-        assert!(judge.stored(&[node(1, "aa", ""), node(2, "bb", "alice")]).is_ok());
-        assert_eq!(judge.stored(&[node(1, "aa", "alice")]).map_err(|e| e.0), Err("a hostname has two nodes"));
-        assert_eq!(judge.stored(&[node(3, "bb", "")]).map_err(|e| e.0), Err("a key has two ids"));
+    fn a_relayed_frame_goes_to_its_target() {
+        let mut judge = RelayJudge::default();
+        let relayed = |target| [&pilot_proto::wire::beacon::relay_head(7, target)[..], b"frame"].concat();
+        judge.heard(&relayed(8));
+        let delivered = [&pilot_proto::wire::beacon::deliver_head(7)[..], b"frame"].concat();
+        assert!(judge.said(&delivered, 8).is_ok());
+        assert_eq!(judge.said(&delivered, 9).map_err(|found| found.0), Err("relayed to another node"));
+        judge.heard(&relayed(9));
+        assert!(judge.said(&delivered, 9).is_ok());
     }
 
     #[test]
-    fn an_id_is_told_only_when_the_disk_has_it() {
-        let (mut judge, mut disk) = (RegistryJudge::default(), Disk::default());
-        let answer = frame(br#"{"type":"register_ok","node_id":1}"#);
-        let (conn, said) = (ConnId::Accepted(1), "acknowledged before durable");
-        assert_eq!(judge.said(conn, &answer, &disk).map_err(|found| found.0), Err(said));
-        disk.submit(Instant::ORIGIN, 1, Store::Records(vec![node(1, "aa", "")]));
-        assert_eq!(judge.said(conn, &answer, &disk).map_err(|found| found.0), Err(said));
-        disk.sync();
-        assert!(judge.said(conn, &answer, &disk).is_ok());
+    fn tables_keep_their_bounds_and_empty_when_everybody_has_left() {
+        let fill = |used, transient| [Fill { table: "streams", used, max: 4, transient }];
+        assert!(judge_tables("host", &fill(4, true), false).is_ok());
+        assert_eq!(judge_tables("host", &fill(5, true), false).map_err(|e| e.0), Err("table out of bounds"));
+        assert!(judge_tables("host", &fill(1, false), true).is_ok());
+        assert_eq!(judge_tables("host", &fill(1, true), true).map_err(|e| e.0), Err("table not emptied"));
+    }
+
+    #[test]
+    fn fairness_is_one_when_shares_are_equal_and_its_least_when_one_has_all() {
+        assert_eq!(jain(&[5, 5, 5, 5]), 1000);
+        assert_eq!(jain(&[20, 0, 0, 0]), 250);
+        assert_eq!((jain(&[0, 0]), jain(&[])), (1000, 1000));
     }
 }

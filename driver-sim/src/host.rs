@@ -33,6 +33,8 @@ pub struct HostSpec {
     pub wall_offset: i64,
     /// Its datagrams are judged as a daemon's: nonces and encryption.
     pub is_daemon: bool,
+    /// It breaks rules on purpose and is not judged itself.
+    pub misbehaves: bool,
 }
 
 /// Whether the operator asked the role to end.

@@ -19,6 +19,8 @@
 //! A whole run is a value, too: a [`Scenario`], read from TOML. [`Outputs`] runs one and writes a report, a capture, a
 //! trace; any [`Observer`] sees everything that happens.
 
+#[cfg(feature = "planted")]
+mod canary;
 mod capture;
 mod check;
 mod chronicle;
@@ -26,6 +28,7 @@ mod clock;
 mod crypto;
 mod dice;
 mod disk;
+mod fanout;
 mod grid;
 mod host;
 mod journal;
@@ -39,26 +42,35 @@ mod page;
 mod people;
 mod pipe;
 mod program;
+mod promise;
 mod queue;
+mod reference;
+mod rogue;
 mod scale;
 mod scenario;
+mod seam;
 mod swarm;
+mod talk;
 mod trace;
 mod watch;
+mod work;
 mod workload;
 mod world;
 
+#[cfg(feature = "planted")]
+pub use canary::{CANARY_HEAD, Catch, canary};
 pub use capture::Capture;
 pub use check::Breach;
 pub use chronicle::Chronicle;
 pub use crypto::NullCrypto;
 pub use dice::{Dice, MILLION};
 pub use disk::Disk;
+pub use fanout::Follow;
 pub use grid::{Grid, Kind, Meeting, kinds, meet, nat_grid};
 pub use host::{Birth, HostSpec};
 pub use journal::Journal;
 pub use keylog::{KeyLog, Logged};
-pub use ledger::{Ledger, Transfer, content};
+pub use ledger::{Ledger, Topic, Transfer, content};
 pub use link::LinkConfig;
 pub use nat::{Dependence, NatConfig};
 pub use net::{HostId, RealmId};
@@ -66,13 +78,18 @@ pub use outputs::Outputs;
 pub use page::page;
 pub use people::{BEACON_PORT, CryptoChoice, default_rendezvous};
 pub use program::{Io, ProgramId, Script, What};
+pub use reference::Quirks;
+pub use rogue::Rogue;
 pub use scale::{Phase, Scale, Scaled, peak_memory, processor, processor_time};
-pub use scenario::{
-    Agent, Fault, LinkSpec, NoSuchHost, RenameSpec, Report, Scenario, TransferSpec, TrustSpec, Verb, Watch,
-};
+pub use scenario::{Agent, Fault, LinkSpec, NoSuchHost, Report, Scenario, Verb, Watch};
 pub use swarm::{Outcome, draw, shrink, swarm};
+pub use talk::{Chat, Knock, Scatter};
 pub use watch::{Loss, Moment, Observer, Sample, Seen};
-pub use workload::{Befriend, Push, Rename, Serve};
+pub use work::{
+    ChatSpec, ContestSpec, FanoutSpec, KnockSpec, RenameSpec, ScatterSpec, SettleSpec, TransferSpec,
+    TrustSpec,
+};
+pub use workload::{Befriend, Push, Rename, Serve, Settle};
 pub use world::{Counters, World};
 
 /// The commit this was built from, or `unknown`.

@@ -38,6 +38,8 @@ pub struct LinkConfig {
     pub queue: u64,
     /// Largest datagram that passes, in bytes of UDP payload; larger ones vanish. 0 is unlimited.
     pub mtu: usize,
+    /// Larger ones go in pieces instead, and are lost when one of them is.
+    pub fragments: bool,
 }
 
 impl Default for LinkConfig {
@@ -56,6 +58,7 @@ impl Default for LinkConfig {
             rate: 0,
             queue: 256 * 1024,
             mtu: 0,
+            fragments: false,
         }
     }
 }
@@ -90,9 +93,14 @@ impl Link {
             self.bad = !self.bad;
         }
         let burst = self.bad && self.dice.chance(c.burst_loss_ppm);
-        let random = self.dice.chance(c.loss_ppm);
+        let mut random = self.dice.chance(c.loss_ppm);
         if c.mtu > 0 && data.len() > c.mtu {
-            return Err(Loss::TooLarge);
+            if !c.fragments {
+                return Err(Loss::TooLarge);
+            }
+            for _ in 0..data.len() / c.mtu {
+                random |= self.dice.chance(c.loss_ppm);
+            }
         }
         if burst {
             return Err(Loss::Burst);
@@ -192,5 +200,16 @@ mod tests {
         let mut link = link(|c| c.mtu = 1200);
         assert!(link.send(Instant::ORIGIN, &mut [0; 1200]).is_ok());
         assert_eq!(link.send(Instant::ORIGIN, &mut [0; 1201]), Err(Loss::TooLarge));
+        link.config.fragments = true;
+        assert!(link.send(Instant::ORIGIN, &mut [0; 9000]).is_ok());
+    }
+
+    #[test]
+    fn what_goes_in_pieces_is_lost_more_often() {
+        let mut link = link(|c| (c.mtu, c.fragments, c.loss_ppm) = (1000, true, 100_000));
+        let mut lost =
+            |len| (0..1000).filter(|_| link.send(Instant::ORIGIN, &mut vec![0; len]).is_err()).count();
+        assert!((50..150).contains(&lost(1000)));
+        assert!((500..750).contains(&lost(9500)), "ten pieces");
     }
 }

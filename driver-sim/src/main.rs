@@ -21,6 +21,10 @@ const VERSION: &str = concat!("pilot-sim ", env!("CARGO_PKG_VERSION"), " (", env
 #[derive(Debug, Parser)]
 #[command(name = "pilot-sim", version, about = "Whole Pilot networks from one seed")]
 struct Options {
+    /// Plant a bug on purpose
+    #[cfg(feature = "planted")]
+    #[arg(long, global = true, value_name = "BUG")]
+    plant: Option<String>,
     #[command(subcommand)]
     command: Command,
 }
@@ -83,6 +87,27 @@ enum Command {
         /// The seed
         seed: u64,
     },
+    /// Plant one bug after another and see which judge finds it, and how soon
+    #[cfg(feature = "planted")]
+    Canary {
+        /// Only these bugs
+        bugs: Vec<String>,
+        /// How many seeds each may take
+        #[arg(long, default_value_t = 200)]
+        seeds: u64,
+        /// The first seed
+        #[arg(long, default_value_t = 1)]
+        first: u64,
+        /// Threads; one per core if not given
+        #[arg(long)]
+        threads: Option<usize>,
+        /// Do not look for smaller scenarios
+        #[arg(long)]
+        no_shrink: bool,
+        /// Where to write the scenarios that found them
+        #[arg(long, value_name = "DIRECTORY")]
+        save: Option<PathBuf>,
+    },
     /// Every kind of NAT against every other
     NatGrid,
     /// Thousands of agents in one process: how fast, and in how much memory
@@ -114,7 +139,22 @@ struct ScaleOptions {
 fn main() -> ExitCode {
     // A panic of a role is reported with its scenario; where it was is still worth a line.
     std::panic::set_hook(Box::new(|info| eprintln!("panic: {info}")));
-    match Options::parse().command {
+    let options = Options::parse();
+    #[cfg(feature = "planted")]
+    if let Some(name) = &options.plant {
+        match bug(name) {
+            Ok(bug) => pilot_proto::planted::plant(Some(bug)),
+            Err(words) => {
+                eprintln!("{words}");
+                return ExitCode::from(2);
+            }
+        }
+    }
+    match options.command {
+        #[cfg(feature = "planted")]
+        Command::Canary { bugs, seeds, first, threads, no_shrink, save } => {
+            find_planted(&bugs, first, seeds, threads, !no_shrink, save)
+        }
         Command::Swarm { seeds, first, time, threads, twice, verbose, no_shrink, save } => {
             let cores = thread::available_parallelism().map_or(1, usize::from);
             let threads = threads.unwrap_or(cores);
@@ -344,4 +384,51 @@ fn print_log(report: &Report) {
     for line in lines {
         println!("  {line}");
     }
+}
+
+/// The bug of this name.
+#[cfg(feature = "planted")]
+fn bug(name: &str) -> Result<pilot_proto::planted::Bug, String> {
+    let all = pilot_proto::planted::Bug::ALL;
+    all.iter().copied().find(|bug| bug.name() == name).ok_or_else(|| {
+        let names: Vec<&str> = all.iter().map(|bug| bug.name()).collect();
+        format!("no bug is called {name:?}; there are {}", names.join(", "))
+    })
+}
+
+#[cfg(feature = "planted")]
+fn find_planted(
+    names: &[String],
+    first: u64,
+    seeds: u64,
+    threads: Option<usize>,
+    small: bool,
+    save: Option<PathBuf>,
+) -> ExitCode {
+    use pilot_sim::{CANARY_HEAD, canary};
+    let bugs: Result<Vec<_>, String> = names.iter().map(|name| bug(name)).collect();
+    let bugs = match bugs {
+        Ok(bugs) if bugs.is_empty() => pilot_proto::planted::Bug::ALL.to_vec(),
+        Ok(bugs) => bugs,
+        Err(words) => {
+            eprintln!("{words}");
+            return ExitCode::from(2);
+        }
+    };
+    // A panic is one of the ways to find a bug.
+    std::panic::set_hook(Box::new(|_| ()));
+    let threads = threads.unwrap_or_else(|| thread::available_parallelism().map_or(1, usize::from));
+    println!("{CANARY_HEAD}");
+    let catches = canary(&bugs, first, seeds, threads, small, |catch| println!("{catch}"));
+    for (catch, directory) in catches.iter().zip(save.iter().cycle()) {
+        if let Some((_, small, _)) = &catch.found {
+            let file = directory.join(format!("{}.toml", catch.bug.name()));
+            if let Err(e) = fs::write(&file, small.to_toml()) {
+                println!("cannot write {}: {e}", file.display());
+            }
+        }
+    }
+    let missed = catches.iter().filter(|catch| catch.found.is_none()).count();
+    println!("{} of {} caught", catches.len() - missed, catches.len());
+    if missed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

@@ -134,6 +134,12 @@ impl Net {
         self.places[host.0].0 != RealmId::INTERNET
     }
 
+    /// Whether other hosts share its network, which the internet has not.
+    pub(crate) fn has_neighbours(&self, host: HostId) -> bool {
+        let realm = self.places[host.0].0;
+        realm != RealmId::INTERNET && self.realms[realm.0].hosts > 1
+    }
+
     /// The address the internet sees connections of a host come from.
     pub(crate) fn public_ip(&self, host: HostId) -> IpAddr {
         let (mut realm, mut ip) = self.places[host.0];

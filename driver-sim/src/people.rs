@@ -19,6 +19,8 @@ use crate::{
     keylog::{self, Logged},
     nat::NatConfig,
     net::{HostId, RealmId},
+    reference::{Quirks, dress},
+    rogue::{Rogue, corrupt},
     world::World,
 };
 
@@ -58,6 +60,7 @@ impl World {
                 drift_ppm: 0,
                 wall_offset: 0,
                 is_daemon: false,
+                misbehaves: false,
             },
         );
         place
@@ -77,6 +80,19 @@ impl World {
         drift_ppm: i32,
         change: impl FnOnce(&mut DaemonConfig),
     ) -> HostId {
+        self.add_character(rendezvous, realm, crypto, drift_ppm, Character::Honest, change)
+    }
+
+    /// The same with another character.
+    pub(crate) fn add_character(
+        &mut self,
+        rendezvous: HostId,
+        realm: RealmId,
+        crypto: CryptoChoice,
+        drift_ppm: i32,
+        character: Character,
+        change: impl FnOnce(&mut DaemonConfig),
+    ) -> HostId {
         let place = self.add_place(realm);
         let number = place.index();
         let lan = self.net.is_inside(place).then(|| self.ip(place));
@@ -84,8 +100,12 @@ impl World {
         let mut config = daemon_config(number, beacon, lan);
         change(&mut config);
         let birth: Birth = match crypto {
-            CryptoChoice::Real => daemon(config, Logged::new(RustCrypto, "aes-256-gcm", self.keys.clone())),
-            CryptoChoice::Null => daemon(config, Logged::new(NullCrypto, keylog::NULL, self.keys.clone())),
+            CryptoChoice::Real => {
+                daemon(config, Logged::new(RustCrypto, "aes-256-gcm", self.keys.clone()), character, number)
+            }
+            CryptoChoice::Null => {
+                daemon(config, Logged::new(NullCrypto, keylog::NULL, self.keys.clone()), character, number)
+            }
         };
         self.settle(
             place,
@@ -97,6 +117,7 @@ impl World {
                 drift_ppm,
                 wall_offset: 0,
                 is_daemon: true,
+                misbehaves: matches!(character, Character::Rogue(_)),
             },
         );
         place
@@ -130,11 +151,35 @@ fn rendezvous<C: Crypto + Clone + 'static>(config: Config, crypto: C) -> Birth {
     })
 }
 
-fn daemon<C: Crypto + Clone + Send + 'static>(config: DaemonConfig, crypto: C) -> Birth {
+/// How a daemon behaves.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Character {
+    Honest,
+    Reference(Quirks),
+    Rogue(Rogue),
+}
+
+fn daemon<C: Crypto + Clone + Send + 'static>(
+    config: DaemonConfig,
+    crypto: C,
+    character: Character,
+    host: usize,
+) -> Birth {
     Box::new(move |disk, _, dice| {
         let mut config = config.clone();
         config.trust_file = disk.file(Area::State, "trust.json").map(<[u8]>::to_vec);
-        Box::new(Daemon::new(config, crypto.clone(), dice))
+        let (seed, crypto) = (*config.seed.expose(), crypto.clone());
+        match character {
+            Character::Honest => Box::new(Daemon::new(config, crypto, dice)),
+            Character::Reference(quirks) => {
+                config.extensions.enabled = false;
+                dress(quirks, crypto, |crypto| Box::new(Daemon::new(config, crypto, dice)))
+            }
+            Character::Rogue(rogue) => {
+                let own = dice.clone();
+                corrupt(rogue, host, seed, own, crypto, |crypto| Box::new(Daemon::new(config, crypto, dice)))
+            }
+        }
     })
 }
 

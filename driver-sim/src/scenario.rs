@@ -18,14 +18,22 @@ use crate::{
     link::LinkConfig,
     nat::NatConfig,
     net::{HostId, RealmId},
-    people::{CryptoChoice, default_rendezvous},
+    people::{Character, CryptoChoice, default_rendezvous},
+    reference::Quirks,
+    rogue::Rogue,
     watch::Observer,
-    workload::{Befriend, Push, Rename, Serve},
+    work::{
+        ChatSpec, ContestSpec, FanoutSpec, KnockSpec, RenameSpec, ScatterSpec, SettleSpec, TransferSpec,
+        TrustSpec,
+    },
+    workload::Serve,
     world::{Counters, World},
 };
 
 /// How long a network may take to become idle when its programs have left.
 const COOLING: Duration = Duration::from_secs(400);
+/// How often that time may pass again for the last bytes of streams that nobody owns any more.
+const LAST_BYTES: u32 = 10;
 /// How long idle networks are watched.
 const WATCH: Duration = Duration::from_secs(60);
 /// Most agents of a scenario file.
@@ -49,6 +57,10 @@ pub struct Agent {
     pub nat: Option<NatConfig>,
     /// The provider's NAT in front of that.
     pub carrier: Option<NatConfig>,
+    /// It looks like the first implementation.
+    pub reference: Option<Quirks>,
+    /// It breaks rules on purpose.
+    pub rogue: Option<Rogue>,
     /// It shares the NAT of this host, an agent before it.
     pub beside: Option<usize>,
     /// Its programs take at most this many bytes a second from their daemon; 0 is as fast as can be.
@@ -69,6 +81,8 @@ impl Default for Agent {
             drift_ppm: 0,
             nat: None,
             carrier: None,
+            reference: None,
+            rogue: None,
             beside: None,
             read_rate: 0,
             memory_mib: 4,
@@ -85,47 +99,6 @@ pub struct LinkSpec {
     pub hosts: Vec<usize>,
     /// What it is like.
     pub link: LinkConfig,
-}
-
-/// Bytes from one agent to another.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct TransferSpec {
-    /// Host that sends.
-    pub from: usize,
-    /// Host that receives.
-    pub to: usize,
-    /// How many.
-    pub bytes: u64,
-    /// When to begin, in milliseconds.
-    #[serde(default)]
-    pub at_ms: u64,
-}
-
-/// One agent asks another for trust.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct TrustSpec {
-    /// Host that asks.
-    pub from: usize,
-    /// Host that is asked.
-    pub to: usize,
-    /// When to begin, in milliseconds.
-    #[serde(default)]
-    pub at_ms: u64,
-}
-
-/// An agent takes names.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct RenameSpec {
-    /// The host.
-    pub host: usize,
-    /// The names it wants, one after another.
-    pub names: Vec<String>,
-    /// When to begin, in milliseconds.
-    #[serde(default)]
-    pub at_ms: u64,
 }
 
 /// What is done to the world.
@@ -193,6 +166,18 @@ pub struct Scenario {
     pub trusts: Vec<TrustSpec>,
     /// Work: names.
     pub renames: Vec<RenameSpec>,
+    /// Work: tags and tasks.
+    pub settings: Vec<SettleSpec>,
+    /// Work: messages both ways.
+    pub chats: Vec<ChatSpec>,
+    /// Work: datagrams.
+    pub scatters: Vec<ScatterSpec>,
+    /// Work: events for many.
+    pub fanouts: Vec<FanoutSpec>,
+    /// Work: streams that compete.
+    pub contests: Vec<ContestSpec>,
+    /// Attempts that must fail.
+    pub knocks: Vec<KnockSpec>,
     /// What is done to the world, in order of time. Afterwards everything is mended.
     pub faults: Vec<Fault>,
 }
@@ -210,6 +195,12 @@ impl Default for Scenario {
             transfers: Vec::new(),
             trusts: Vec::new(),
             renames: Vec::new(),
+            settings: Vec::new(),
+            chats: Vec::new(),
+            scatters: Vec::new(),
+            fanouts: Vec::new(),
+            contests: Vec::new(),
+            knocks: Vec::new(),
             faults: Vec::new(),
         }
     }
@@ -293,23 +284,14 @@ impl Scenario {
 
     fn check(&self) -> Result<(), NoSuchHost> {
         let hosts = self.agents.len() + 1;
-        let transfers = self.transfers.iter().flat_map(|t| [t.from, t.to]);
-        let trusts = self.trusts.iter().flat_map(|t| [t.from, t.to]);
-        let renames = self.renames.iter().map(|r| r.host);
+        let work = self.work().flat_map(|(hosts, _)| hosts);
         let faults = self.faults.iter().flat_map(|f| f.hosts.iter().copied());
         let links = self.links.iter().flat_map(|l| l.hosts.iter().copied());
         let beside = self.agents.iter().zip(1..).filter_map(|(agent, own)| match agent.beside {
             Some(other) if other == 0 || other >= own => Some(hosts),
             other => other,
         });
-        match transfers
-            .chain(trusts)
-            .chain(renames)
-            .chain(faults)
-            .chain(links)
-            .chain(beside)
-            .find(|host| *host >= hosts)
-        {
+        match work.chain(faults).chain(links).chain(beside).find(|host| *host >= hosts) {
             Some(host) => Err(NoSuchHost { host, hosts }),
             None => Ok(()),
         }
@@ -373,9 +355,7 @@ impl Scenario {
             world.restart(host);
         }
         // Work may be due later than the last fault.
-        let starts = self.transfers.iter().map(|t| t.at_ms).chain(self.trusts.iter().map(|t| t.at_ms));
-        let last =
-            Instant::from_millis(starts.chain(self.renames.iter().map(|r| r.at_ms)).max().unwrap_or(0));
+        let last = Instant::from_millis(self.work().map(|(_, at_ms)| at_ms).max().unwrap_or(0));
         world.rest(last.since(world.now()));
         if !world.run(Duration::from_secs(self.limit_s), |world| world.pending().is_empty()) {
             return breach(world, "does not finish", world.pending().join("\n"));
@@ -383,6 +363,14 @@ impl Scenario {
         *done = Some(world.now().since(Instant::ORIGIN));
         world.dismiss();
         world.rest(COOLING);
+        // What was written before its program left is still on its way, and may be for long over a bad link.
+        for _ in 0..LAST_BYTES {
+            if world.judge_idle_tables().is_ok() {
+                break;
+            }
+            world.rest(COOLING);
+        }
+        world.expect_empty_tables();
         let before = world.counters().datagrams;
         world.rest(WATCH);
         let (sent, agents) = (world.counters().datagrams - before, self.agents.len() as u64);
@@ -397,7 +385,7 @@ impl Scenario {
         if self.encrypt {
             world.expect_encryption();
         }
-        world.ledger.calm = self.is_calm();
+        (world.ledger.calm, world.ledger.encrypted) = (self.is_calm(), self.encrypt);
         let rendezvous = world.add_rendezvous(default_rendezvous(), self.crypto);
         let mut realms = vec![RealmId::INTERNET];
         for agent in &self.agents {
@@ -418,23 +406,20 @@ impl Scenario {
                 config.stream_memory = agent.memory_mib.saturating_mul(1 << 20);
                 config.encrypt = self.encrypt;
             };
-            let host = world.add_daemon(rendezvous, realm, self.crypto, agent.drift_ppm, change);
+            let character = match (agent.rogue, agent.reference) {
+                (Some(rogue), _) => Character::Rogue(rogue),
+                (None, Some(quirks)) => Character::Reference(quirks),
+                (None, None) => Character::Honest,
+            };
+            let host =
+                world.add_character(rendezvous, realm, self.crypto, agent.drift_ppm, character, change);
             let serve = if agent.auto_approve { Serve::default() } else { Serve::approving() };
             world.add_program(host, Some(Box::new(serve)));
+            if !agent.public {
+                world.ledger.shut(host.index());
+            }
         }
-        for transfer in &self.transfers {
-            let number = world.ledger.add_transfer(transfer.bytes);
-            let push = Push::new(number, transfer.to, Instant::from_millis(transfer.at_ms));
-            world.add_program(HostId(transfer.from), Some(Box::new(push)));
-        }
-        for trust in &self.trusts {
-            let befriend = Befriend::new(trust.to, Instant::from_millis(trust.at_ms));
-            world.add_program(HostId(trust.from), Some(Box::new(befriend)));
-        }
-        for rename in &self.renames {
-            let script = Rename::new(rename.names.iter().cloned(), Instant::from_millis(rename.at_ms));
-            world.add_program(HostId(rename.host), Some(Box::new(script)));
-        }
+        self.employ(world);
     }
 
     fn shape(&self, world: &mut World) {
@@ -471,15 +456,8 @@ impl Scenario {
 
     /// Hosts that any work or fault names.
     pub fn used_hosts(&self) -> BTreeSet<usize> {
-        let transfers = self.transfers.iter().flat_map(|t| [t.from, t.to]);
-        let trusts = self.trusts.iter().flat_map(|t| [t.from, t.to]);
         let faults = self.faults.iter().flat_map(|f| f.hosts.iter().copied());
         let beside = self.agents.iter().filter_map(|agent| agent.beside);
-        transfers
-            .chain(trusts)
-            .chain(faults)
-            .chain(beside)
-            .chain(self.renames.iter().map(|r| r.host))
-            .collect()
+        self.work().flat_map(|(hosts, _)| hosts).chain(faults).chain(beside).collect()
     }
 }

@@ -12,69 +12,150 @@ use crate::{
     link::LinkConfig,
     nat::{Dependence, NatConfig},
     people::CryptoChoice,
-    scenario::{Agent, Fault, RenameSpec, Report, Scenario, TransferSpec, TrustSpec, Verb},
+    reference::Quirks,
+    rogue::Rogue,
+    scenario::{Agent, Fault, Report, Scenario, Verb},
+    work::{
+        ChatSpec, ContestSpec, FanoutSpec, KnockSpec, RenameSpec, ScatterSpec, SettleSpec, TransferSpec,
+        TrustSpec,
+    },
 };
 
 /// Runs a search for a smaller scenario may take.
 const SHRINK_RUNS: u32 = 300;
 
+/// UDP payload of the smallest packet that IPv6 promises to carry.
+const SMALLEST_MTU: usize = 1_232;
 /// Bytes a second of the slowest link.
 const SLOWEST: u64 = 100_000;
 
 /// The scenario of a seed.
 pub fn draw(seed: u64) -> Scenario {
     let dice = &mut Dice::named(seed, "swarm", &[]);
+    if dice.chance(60_000) {
+        return contest(seed, dice);
+    }
     let on = |dice: &mut Dice| dice.chance(500_000);
-    let count = dice.between(2, 5) as usize;
+    // Many at once: all register in the same instant, and come back together when the rendezvous was away.
+    let storm = dice.chance(60_000);
+    let count = (if storm { dice.between(10, 20) } else { dice.between(2, 5) }) as usize;
     let (nats, private, trouble) = (on(dice), on(dice), on(dice));
-    let agents: Vec<Agent> = (1..=count).map(|own| agent(dice, own, nats, private)).collect();
+    let mut agents: Vec<Agent> = (1..=count).map(|own| agent(dice, own, nats, private)).collect();
     let span_ms = dice.between(5_000, 60_000);
+    let encrypt = dice.chance(900_000);
+    // Who breaks rules has no part in the work of the others, unless others can bear it.
+    let rogue = (encrypt && count > 2 && dice.chance(250_000)).then(|| {
+        let rogue = Rogue::draw(dice);
+        agents[count - 1] =
+            Agent { rogue: Some(rogue), nat: None, carrier: None, beside: None, ..Agent::default() };
+        rogue
+    });
+    if encrypt {
+        for agent in agents.iter_mut().filter(|agent| agent.rogue.is_none()) {
+            agent.reference = dice.chance(100_000).then(|| Quirks::draw(dice));
+        }
+    }
+    let workers = count - usize::from(rogue.is_some_and(|rogue| !rogue.is_bearable()));
 
     let link = link(dice);
     // Work that no algorithm could finish in time finds no bug.
-    let largest = if link.loss_ppm > 50_000 || link.rate == SLOWEST { 17 } else { 21 };
+    let largest = if storm || link.loss_ppm > 50_000 || link.rate == SLOWEST { 17 } else { 21 };
 
-    let mut transfers = Vec::new();
+    let mut scenario = Scenario { seed, encrypt, limit_s: 600, link, agents, ..Scenario::default() };
+    work(dice, &mut scenario, workers, largest, span_ms);
+    if trouble {
+        scenario.faults = faults(dice, count, span_ms);
+    }
+    let real = !storm && dice.chance(800_000);
+    scenario.crypto = if real { CryptoChoice::Real } else { CryptoChoice::Null };
+    scenario
+}
+
+/// Streams that compete for one path, and nothing else.
+fn contest(seed: u64, dice: &mut Dice) -> Scenario {
+    let rate = dice.between(500_000, 4_000_000);
+    let link = LinkConfig {
+        delay_us: dice.pick(&[1_000, 10_000, 40_000]),
+        rate,
+        queue: rate / dice.pick(&[5, 10, 20]),
+        ..LinkConfig::default()
+    };
+    let streams = dice.between(2, 4) as usize;
+    let contests =
+        vec![ContestSpec { from: 1, to: 2, streams, bytes: 5 * rate / streams as u64, at_ms: 2_000 }];
+    let agents = vec![Agent::default(), Agent::default()];
+    Scenario { seed, limit_s: 600, link, agents, contests, ..Scenario::default() }
+}
+
+/// Everything that agents `1..=workers` do.
+fn work(dice: &mut Dice, scenario: &mut Scenario, workers: usize, largest: u64, span_ms: u64) {
+    let on = |dice: &mut Dice| dice.chance(500_000);
+    let public: Vec<bool> = scenario.agents.iter().map(|agent| agent.public).collect();
+    let is_public = |host: usize| public.get(host - 1).copied().unwrap_or(true);
+    // Who is not public is reached with trust only, and finds the other only if that one is, or trusts back.
+    let mut trusts = Vec::new();
+    let reach = |dice: &mut Dice, trusts: &mut Vec<TrustSpec>| {
+        let (from, to) = pair(dice, workers);
+        if !is_public(to) && !trusts.iter().any(|t| (t.from, t.to) == (from, to)) {
+            trusts.push(TrustSpec { from, to, at_ms: 0 });
+        }
+        (from, to)
+    };
     for _ in 0..dice.between(1, 4) {
-        let (from, to) = pair(dice, count);
+        let (from, to) = reach(dice, &mut trusts);
         let bytes = 1 << dice.between(4, largest);
         let bytes = dice.between(bytes / 2, bytes);
-        transfers.push(TransferSpec { from, to, bytes, at_ms: dice.below(span_ms) });
+        scenario.transfers.push(TransferSpec { from, to, bytes, at_ms: dice.below(span_ms) });
     }
-    // Who is not public is reached with trust only, and finds the other only if that one is, or trusts back.
-    let needs_trust = |t: &TransferSpec| !agents[t.to - 1].public;
-    let mut trusts: Vec<TrustSpec> = transfers
-        .iter()
-        .filter(|t| needs_trust(t))
-        .map(|t| TrustSpec { from: t.from, to: t.to, at_ms: 0 })
-        .collect();
-    if on(dice) {
-        let (from, to) = pair(dice, count);
+    for _ in 0..if on(dice) { dice.between(1, 3) } else { 0 } {
+        let (from, to) = reach(dice, &mut trusts);
+        let (rounds, length) = (dice.between(2, 20) as u32, dice.between(1, 3000) as usize);
+        let think_ms = dice.pick(&[0, 10, 300, 2_000]);
+        scenario.chats.push(ChatSpec { from, to, rounds, length, think_ms, at_ms: dice.below(span_ms) });
+    }
+    for _ in 0..if on(dice) { dice.between(1, 3) } else { 0 } {
+        let (from, to) = pair(dice, workers);
+        let (count, every_ms) = (dice.between(5, 50) as u32, dice.pick(&[1, 50, 1_000]));
+        scenario.scatters.push(ScatterSpec { from, to, count, every_ms, at_ms: dice.below(span_ms) });
+    }
+    // The graph of trust: some more edges than work needs.
+    for _ in 0..if on(dice) { dice.between(1, workers as u64) } else { 0 } {
+        let (from, to) = pair(dice, workers);
         trusts.push(TrustSpec { from, to, at_ms: dice.below(span_ms) });
     }
-    let mut renames = Vec::new();
+    let brokers: Vec<usize> = (1..=workers).filter(|&host| is_public(host)).collect();
+    if workers > 1 && !brokers.is_empty() && dice.chance(300_000) {
+        let broker = dice.pick(&brokers);
+        let others: Vec<usize> = (1..=workers).filter(|&host| host != broker).collect();
+        let publisher = dice.pick(&others);
+        let subscribers: Vec<usize> = others.into_iter().filter(|_| dice.chance(700_000)).collect();
+        let (events, every_ms) = (dice.between(3, 20), dice.pick(&[50, 500]));
+        let at_ms = dice.below(span_ms);
+        scenario.fanouts.push(FanoutSpec { broker, publisher, subscribers, events, every_ms, at_ms });
+    }
     if on(dice) {
-        for host in 1..=count {
+        for host in 1..=workers {
             let names = (0..dice.below(4)).map(|_| format!("name-{}", dice.below(4))).collect();
-            renames.push(RenameSpec { host, names, at_ms: dice.below(span_ms) });
+            scenario.renames.push(RenameSpec { host, names, at_ms: dice.below(span_ms) });
         }
     }
-    let faults = if trouble { faults(dice, count, span_ms) } else { Vec::new() };
-    let crypto = if dice.chance(800_000) { CryptoChoice::Real } else { CryptoChoice::Null };
-    let encrypt = dice.chance(900_000);
-    Scenario {
-        seed,
-        crypto,
-        encrypt,
-        limit_s: 600,
-        link,
-        agents,
-        transfers,
-        trusts,
-        renames,
-        faults,
-        ..Scenario::default()
+    if on(dice) {
+        let host = dice.between(1, workers as u64) as usize;
+        scenario.settings.push(SettleSpec {
+            host,
+            changes: dice.between(1, 5) as u32,
+            at_ms: dice.below(span_ms),
+        });
     }
+    // Strangers at the door: best those that the other side has talked to, so that they have a tunnel.
+    let pairs = scenario.transfers.iter().map(|t| (t.to, t.from)).chain([pair(dice, workers)]);
+    let strangers = pairs.filter(|&(from, to)| {
+        let friends = trusts.iter().any(|t| (t.from, t.to) == (from, to) || (t.to, t.from) == (from, to));
+        !is_public(to) && !friends
+    });
+    scenario.knocks =
+        strangers.map(|(from, to)| KnockSpec { from, to, at_ms: dice.below(span_ms) }).collect();
+    scenario.trusts = trusts;
 }
 
 fn pair(dice: &mut Dice, count: usize) -> (usize, usize) {
@@ -135,6 +216,9 @@ fn link(dice: &mut Dice) -> LinkConfig {
         (link.rate, link.queue) =
             (dice.pick(&[SLOWEST, 1_000_000, 10_000_000]), dice.pick(&[30_000, 500_000]));
     }
+    if dice.chance(250_000) {
+        (link.mtu, link.fragments) = (dice.pick(&[SMALLEST_MTU, 1_400, 1_472, 4_000]), dice.chance(500_000));
+    }
     link
 }
 
@@ -173,7 +257,23 @@ fn faults(dice: &mut Dice, count: usize, span_ms: u64) -> Vec<Fault> {
         faults.push(Fault { at_ms, verb, hosts });
         faults.extend(undo);
     }
+    if dice.chance(150_000) {
+        faults.extend(churn(dice, count, span_ms));
+    }
     faults.sort_by_key(|fault| fault.at_ms);
+    faults
+}
+
+/// Agents leave and come back, in good order or not.
+fn churn(dice: &mut Dice, count: usize, span_ms: u64) -> Vec<Fault> {
+    let mut faults = Vec::new();
+    for _ in 0..dice.between(3, 10) {
+        let (at_ms, hosts) = (dice.below(span_ms), vec![dice.between(1, count as u64) as usize]);
+        let verb = dice.pick(&[Verb::Stop, Verb::Crash]);
+        let back =
+            Fault { at_ms: at_ms + dice.between(100, 3_000), verb: Verb::Restart, hosts: hosts.clone() };
+        faults.extend([Fault { at_ms, verb, hosts }, back]);
+    }
     faults
 }
 
@@ -287,28 +387,29 @@ fn smaller(from: &Scenario) -> Vec<Scenario> {
         }
     };
     offer(&|s| s.faults.clear());
-    offer(&|s| s.renames.clear());
-    offer(&|s| s.trusts.clear());
     let plain = LinkConfig { delay_us: from.link.delay_us, ..LinkConfig::default() };
     offer(&|s| s.link = plain.clone());
     offer(&|s| s.links.clear());
-    for at in 0..from.transfers.len() {
-        offer(&|s| {
-            s.transfers.remove(at);
-        });
+    // Each kind of work as a whole, then piece by piece.
+    macro_rules! without {
+        ($($list:ident),*) => {
+            $(offer(&|s| s.$list.clear());)*
+            $(for at in 0..from.$list.len() {
+                offer(&|s| {
+                    s.$list.remove(at);
+                });
+            })*
+        };
     }
-    for at in 0..from.trusts.len() {
-        offer(&|s| {
-            s.trusts.remove(at);
-        });
-    }
+    without!(renames, settings, chats, scatters, fanouts, knocks, contests, trusts, transfers);
     for at in (0..from.faults.len()).rev() {
         offer(&|s| {
             s.faults.remove(at);
         });
     }
-    if !from.used_hosts().contains(&from.agents.len()) && from.agents.len() > 1 {
-        offer(&|s| s.agents.truncate(s.agents.len() - 1));
+    let used = from.used_hosts();
+    for unused in (1..=from.agents.len()).filter(|host| !used.contains(host) && from.agents.len() > 1) {
+        offer(&|s| *s = s.without_agent(unused));
     }
     for at in 0..from.agents.len() {
         offer(&|s| (s.agents[at].carrier, s.agents[at].beside) = (None, None));
@@ -316,6 +417,8 @@ fn smaller(from: &Scenario) -> Vec<Scenario> {
         offer(&|s| s.agents[at].drift_ppm = 0);
         offer(&|s| s.agents[at].read_rate = 0);
         offer(&|s| s.agents[at].memory_mib = Agent::default().memory_mib);
+        offer(&|s| s.agents[at].rogue = None);
+        offer(&|s| s.agents[at].reference = None);
         offer(&|s| s.agents[at].relay_only = false);
         offer(&|s| s.agents[at].public = true);
         offer(&|s| s.agents[at].auto_approve = true);
@@ -327,6 +430,7 @@ fn smaller(from: &Scenario) -> Vec<Scenario> {
     offer(&|s| s.link.reorder_ppm = 0);
     offer(&|s| s.link.corrupt_ppm = 0);
     offer(&|s| s.link.rate = 0);
+    offer(&|s| s.link.mtu = 0);
     offer(&|s| s.encrypt = true);
     offer(&|s| s.faults.iter_mut().for_each(|fault| fault.at_ms /= 2));
     for at in 0..from.transfers.len() {

@@ -11,10 +11,11 @@ use pilot_roles::{
 use crate::{
     ledger::{Ledger, content},
     program::{Io, Script, What},
+    talk::judge_datagram,
 };
 
 /// Where receivers listen.
-const PORT: u16 = 5000;
+pub(crate) const PORT: u16 = 5000;
 /// Transfer number and attempt, in front of the content.
 const HEAD: usize = 8;
 /// Content written at once.
@@ -38,6 +39,8 @@ pub struct Serve {
 
 #[derive(Debug, Default)]
 struct Receiving {
+    /// In whose name.
+    node: u32,
     head: Vec<u8>,
     number: Option<usize>,
     at: u64,
@@ -56,7 +59,14 @@ impl Serve {
             data = &data[missing..];
             if let Ok(head) = <[u8; HEAD]>::try_from(receiving.head.as_slice()) {
                 let number = (u64::from_be_bytes(head) >> 32) as usize;
+                let sender = io.ledger.host_of(receiving.node);
                 match io.ledger.transfer_mut(number) {
+                    Some(transfer)
+                        if transfer.from.is_some_and(|from| sender.is_some_and(|host| host != from)) =>
+                    {
+                        let words = format!("transfer {number} came in the name of node {}", receiving.node);
+                        io.ledger.accuse("data from a spoofed node", words);
+                    }
                     Some(transfer) => {
                         transfer.streams += 1;
                         transfer.began_at.get_or_insert(io.now);
@@ -78,13 +88,17 @@ impl Serve {
         let at = receiving.at;
         let Some(transfer) = io.ledger.transfer_mut(number) else { return };
         transfer.received = transfer.received.max(at);
-        transfer.done |= at == transfer.bytes;
-        if transfer.done {
+        let ends = at == transfer.bytes && !transfer.done;
+        transfer.done |= ends;
+        if ends {
             transfer.done_at.get_or_insert(io.now);
         }
         let total = transfer.bytes;
         if at > total {
             io.ledger.accuse("stream content", format!("transfer {number}: {at} bytes of {total}"));
+        }
+        if ends {
+            io.ledger.judge_contest(number);
         }
     }
 
@@ -143,8 +157,17 @@ impl Script for Serve {
                     io.wake_at(io.now + RETRY);
                 }
             }
-            What::Event(Event::Accept { stream, .. }) => {
-                self.streams.insert(stream, Receiving::default());
+            What::Event(Event::Accept { stream, remote, .. }) => {
+                let node = remote.addr.node;
+                let host = io.ledger.host_of(node);
+                if host.is_some_and(|host| !io.ledger.may_talk(host, io.host)) {
+                    let words = format!("host {} accepts a stream of node {node}", io.host);
+                    io.ledger.accuse("data from an untrusted node", words);
+                }
+                self.streams.insert(stream, Receiving { node, ..Receiving::default() });
+            }
+            What::Event(Event::Datagram { from, data, .. }) => {
+                judge_datagram(io.ledger, io.host, from.addr.node, &data);
             }
             What::Event(Event::Data { stream, data }) => {
                 if let Some(receiving) = self.streams.get_mut(&stream) {
@@ -161,7 +184,7 @@ impl Script for Serve {
             }
             // These programs do not ask for the messages of IPC-1.
             What::Event(Event::Writable { .. } | Event::Broken { .. } | Event::Notice(_)) => {}
-            What::Event(Event::Datagram { .. } | Event::SendFailed(_)) => {}
+            What::Event(Event::SendFailed(_)) => {}
         }
     }
 
@@ -441,5 +464,57 @@ impl Script for Rename {
 
     fn pending(&self, _: &Ledger) -> Option<String> {
         self.names.front().map(|name| format!("wants the name {name:?}"))
+    }
+}
+
+/// Changes what an agent says about itself: tags, and whether it takes tasks.
+#[derive(Debug)]
+pub struct Settle {
+    left: u32,
+    start: Instant,
+    call: Option<CallId>,
+}
+
+impl Settle {
+    /// Makes `changes` changes from `start` on.
+    pub const fn new(changes: u32, start: Instant) -> Self {
+        Settle { left: changes, start, call: None }
+    }
+
+    fn ask(&mut self, io: &mut Io<'_>) {
+        if io.now < self.start {
+            return io.wake_at(self.start);
+        }
+        if self.left > 0 && self.call.is_none() {
+            let request = match io.dice.below(3) {
+                0 => Request::SetTaskExec { on: io.dice.chance(500_000) },
+                _ => Request::SetTags {
+                    tags: (0..io.dice.between(1, 3)).map(|_| format!("tag-{}", io.dice.below(5))).collect(),
+                },
+            };
+            self.call = io.client.call(&request);
+        }
+    }
+}
+
+impl Script for Settle {
+    fn handle(&mut self, io: &mut Io<'_>, what: What) {
+        match what {
+            What::Connected => {
+                self.call = None;
+                self.ask(io);
+            }
+            What::Woken => self.ask(io),
+            What::Event(Event::Answer { call, result }) if self.call == Some(call) => {
+                self.call = None;
+                self.left -= u32::from(result.is_ok());
+                io.wake_at(io.now + RETRY);
+            }
+            What::Event(_) | What::Room | What::Disconnected => {}
+        }
+    }
+
+    fn pending(&self, _: &Ledger) -> Option<String> {
+        (self.left > 0).then(|| format!("waits for the registry: {} settings left", self.left))
     }
 }

@@ -12,7 +12,7 @@ use pilot_roles::{
 use rustc_hash::FxHashMap;
 
 use crate::{
-    check::{Breach, RegistryJudge, Verdict, WireJudge},
+    check::{Breach, RelayJudge, Verdict, WireJudge, judge_tables},
     dice::Dice,
     disk::Disk,
     host::{Host, HostSpec, Stopping},
@@ -23,6 +23,7 @@ use crate::{
     net::{HostId, Net, Passage, RealmId},
     pipe::Half,
     program::{Program, ProgramId, What},
+    promise::RegistryJudge,
     queue::Queue,
     trace::Trace,
     watch::{Eyes, Loss, Moment, Observer, Seen},
@@ -44,6 +45,8 @@ const FLUSH_TIMEOUT: Duration = Duration::from_secs(10);
 const RECONNECT: Duration = Duration::from_millis(500);
 /// How long a role that ended by itself with a failure stays down before it is started again.
 const SUPERVISOR: Duration = Duration::from_secs(5);
+/// How often a role is looked at after it did something, in parts per million.
+const SUSPICION_PPM: u32 = 10_000;
 /// Lines of log kept of each host.
 const MAX_LOG: usize = 200;
 
@@ -90,6 +93,11 @@ enum Event {
     },
     /// The oldest write is durable.
     Synced {
+        host: HostId,
+        life: u64,
+    },
+    /// Call a role that did not ask for it.
+    Probe {
         host: HostId,
         life: u64,
     },
@@ -178,6 +186,9 @@ pub struct World {
     pub ledger: Ledger,
     wire: WireJudge,
     registry: RegistryJudge,
+    relay: RelayJudge,
+    /// When to look at tables and timers nobody asked about.
+    suspicion: Dice,
     trace: Trace,
     eyes: Eyes,
     pub(crate) keys: Option<KeyLog>,
@@ -207,6 +218,8 @@ impl World {
             ledger: Ledger::default(),
             wire: WireJudge::default(),
             registry: RegistryJudge::default(),
+            relay: RelayJudge::default(),
+            suspicion: Dice::named(seed, "suspicion", &[]),
             trace: Trace::default(),
             eyes: Eyes::default(),
             keys: None,
@@ -382,6 +395,7 @@ impl World {
             Event::Flush { stream, side } => self.flush_timeout(stream, side),
             Event::Tell { host, life, told } => self.told(host, life, told),
             Event::Synced { host, life } => self.synced(host, life),
+            Event::Probe { host, life } => self.probe(host, life),
             Event::Program(program) => self.woken(program),
             Event::Taken(program) => {
                 self.play(program, What::Room);
@@ -439,8 +453,64 @@ impl World {
                 let next = role.poll_timeout().map(|at| host.clock.when(at).max(self.now));
                 host.role = Some(role);
                 self.arm(id, next);
+                self.suspect(id);
             }
         }
+    }
+
+    /// Looks at the tables of a role now and then, and calls it later when it did not ask.
+    fn suspect(&mut self, id: HostId) {
+        if self.suspicion.chance(SUSPICION_PPM) {
+            let host = &self.hosts[id.0];
+            let fills = host.role.as_ref().map_or(Vec::new(), |role| role.fills());
+            let (verdict, life) = (judge_tables(&host.spec.name, &fills, false), host.life);
+            self.judge(verdict);
+            let at = self.now + Duration::from_micros(self.suspicion.between(1000, 3_000_000));
+            self.queue.push(at, Event::Probe { host: id, life });
+        }
+    }
+
+    /// Calls a role that has nothing due. If it does something, it had forgotten to ask to be called.
+    fn probe(&mut self, id: HostId, life: u64) {
+        let host = &mut self.hosts[id.0];
+        if host.life != life {
+            return;
+        }
+        let now = host.clock.read(self.now);
+        let Some(role) = &mut host.role else { return };
+        let due = role.poll_timeout();
+        if due.is_some_and(|at| at <= now.instant) {
+            return;
+        }
+        role.handle_timeout(now);
+        if host.spec.misbehaves {
+            return;
+        }
+        let sent = role.poll_transmit(now, &mut self.buffer).map(|transmit| format!("sends {transmit:?}"));
+        let did = sent.or_else(|| role.poll_output(now).map(|output| format!("does {output:?}")));
+        let then = role.poll_timeout();
+        let moved = (then != due).then(|| format!("then wants to be called at {then:?}"));
+        if let Some(did) = did.or(moved) {
+            let words = format!(
+                "{} is called at {:?}, wanted to be at {due:?}, and {did}",
+                host.spec.name, now.instant
+            );
+            self.judge(Err(("works without having asked", words)));
+        }
+    }
+
+    /// Everybody has left: looks for what was forgotten.
+    pub fn expect_empty_tables(&mut self) {
+        let verdict = self.judge_idle_tables();
+        self.judge(verdict);
+    }
+
+    /// Whether tables are empty that must be when everybody has left.
+    pub(crate) fn judge_idle_tables(&self) -> Verdict {
+        self.hosts.iter().try_for_each(|host| {
+            let fills = host.role.as_ref().map_or(Vec::new(), |role| role.fills());
+            judge_tables(&host.spec.name, &fills, true)
+        })
     }
 
     fn arm(&mut self, id: HostId, next: Option<Instant>) {
@@ -514,15 +584,17 @@ impl World {
         self.trace.note(self.now, "send", id.0, data);
         let host = &self.hosts[id.0];
         let port = host.spec.udp_port;
-        if host.spec.is_daemon {
+        let is_daemon = host.spec.is_daemon;
+        if is_daemon && !host.spec.misbehaves {
             let verdict = self.wire.sent(data);
             self.judge(verdict);
-        } else if matches!(Beacon::parse(data), Some(Beacon::Deliver { .. })) {
-            self.counters.relayed += 1;
         }
         // The link may corrupt it; who looks sees what was sent.
         let sent = self.eyes.are_open().then(|| data.to_vec());
         let departed = self.net.depart(self.now, id, port, to);
+        if let Some((_, target)) = departed.filter(|_| !is_daemon) {
+            self.judge_relay(target, data);
+        }
         let fate = match departed {
             Some((_, target)) => self.net.send(self.now, (id, target), data),
             None => Err(Loss::NoRoute),
@@ -542,6 +614,18 @@ impl World {
         }
     }
 
+    /// The beacon sends something to a host.
+    fn judge_relay(&mut self, target: HostId, data: &[u8]) {
+        if matches!(Beacon::parse(data), Some(Beacon::Deliver { .. })) {
+            self.counters.relayed += 1;
+            // Who shares a NAT may get a neighbour's frame after the NAT forgot who is who.
+            if let Some(node) = self.ledger.node(target.0).filter(|_| !self.net.has_neighbours(target)) {
+                let verdict = self.relay.said(data, node);
+                self.judge(verdict);
+            }
+        }
+    }
+
     fn datagram(&mut self, from: HostId, passage: Passage, mut data: Vec<u8>) {
         let arrived = match self.net.arrive(self.now, passage) {
             None => Err(Loss::Nat),
@@ -557,6 +641,9 @@ impl World {
             Ok(host) => {
                 self.counters.delivered += 1;
                 self.trace.note(self.now, "receive", host.0, &data);
+                if !self.hosts[host.0].spec.is_daemon {
+                    self.relay.heard(&data);
+                }
                 if self.hosts[host.0].role.is_none() {
                     self.lost(from, passage, data.len(), Loss::NobodyThere);
                 } else if self.eyes.are_open() {

@@ -145,6 +145,23 @@
     clippy::todo
 )]
 
+/// `planted!(Bug)`: whether a bug was planted on purpose. Without the feature it is `false`, and the code behind it is not
+/// compiled in.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! planted {
+    ($bug:ident) => {{
+        #[cfg(feature = "planted")]
+        let is = $crate::planted::is($crate::planted::Bug::$bug);
+        #[cfg(not(feature = "planted"))]
+        let is = false;
+        is
+    }};
+}
+
+/// Whether this build can have bugs planted in it, for programs that refuse to.
+pub const PLANTED: bool = cfg!(feature = "planted");
+
 pub mod addr;
 pub mod base64;
 pub mod crypto;
@@ -152,6 +169,8 @@ pub mod extension;
 mod macros;
 pub mod node;
 pub mod path;
+#[cfg(feature = "planted")]
+pub mod planted;
 pub mod pool;
 pub mod port;
 pub mod ring;

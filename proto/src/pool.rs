@@ -29,6 +29,11 @@ impl PoolState {
     pub const fn new() -> Self {
         PoolState { returned: None, returned_count: 0, fresh: 0 }
     }
+
+    /// Chunks in use.
+    pub const fn used(&self) -> u32 {
+        self.fresh.saturating_sub(self.returned_count)
+    }
 }
 
 /// Names a chunk; only the pool makes one.

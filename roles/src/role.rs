@@ -261,6 +261,19 @@ pub trait Watcher {
     fn peer(&mut self, _peer: &PeerInfo) {}
 }
 
+/// How full one table of a role is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fill {
+    /// What is in it.
+    pub table: &'static str,
+    /// Rows in use.
+    pub used: usize,
+    /// Rows there may be.
+    pub max: usize,
+    /// Nothing stays in it when all programs and connections are gone.
+    pub transient: bool,
+}
+
 /// A sans-IO machine that a driver runs. The same inputs in the same order give the same outputs, byte for byte.
 pub trait Role {
     /// Feeds one UDP datagram, which the role may decrypt in place.
@@ -286,4 +299,9 @@ pub trait Role {
 
     /// Shows everything it holds that a trace or a plot may want; changes nothing. A role without a node shows nothing.
     fn observe(&mut self, _watcher: &mut dyn Watcher) {}
+
+    /// How full its tables are, for whoever watches it.
+    fn fills(&self) -> Vec<Fill> {
+        Vec::new()
+    }
 }

@@ -210,6 +210,9 @@ impl World {
             Heard::Bytes(bytes) => {
                 self.trace.note(self.now, "bytes", id.0, &bytes);
                 self.show_conn(id, conn, "bytes", bytes.len());
+                if !self.hosts[id.0].spec.is_daemon {
+                    self.registry.heard(conn, &bytes);
+                }
                 // Byte streams are cut anywhere.
                 let cut =
                     if self.dice.chance(200_000) { self.dice.below(bytes.len() as u64) } else { 0 } as usize;

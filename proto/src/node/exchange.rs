@@ -259,7 +259,7 @@ impl<C: Crypto, R: Rng> Ctx<'_, C, R> {
     pub(super) fn may_talk(&mut self, slot: u32, port: Option<u16>) -> Verdict {
         let now = self.now;
         let Some(node) = self.peer(slot).map(|peer| peer.node) else { return Verdict::Denied(now) };
-        if self.config.public || self.is_trusted(node) {
+        if self.config.public || self.is_trusted(node) || crate::planted!(TrustGateSkipped) {
             return Verdict::Allowed(now);
         }
         let Some(peer) = self.peer(slot) else { return Verdict::Denied(now) };
@@ -393,7 +393,7 @@ impl<C: Crypto, R: Rng> Ctx<'_, C, R> {
         else {
             return;
         };
-        if row.queued || row.reporting || row.blocked {
+        if row.queued || row.reporting || row.blocked || crate::planted!(LeakedStream) {
             return;
         }
         let mut pool = crate::pool::Pool::new(&mut self.core.pool, self.parts.chunks, self.parts.bytes);

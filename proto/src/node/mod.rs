@@ -81,6 +81,21 @@ pub struct Node<M, C: Crypto, R> {
     core: Core,
 }
 
+/// Rows of each table that are in use.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Peers with tunnel state.
+    pub peers: usize,
+    /// Streams, the node's own and those that wait out their end included.
+    pub streams: usize,
+    /// Chunks of stream data.
+    pub chunks: usize,
+    /// Packets that wait for keys or their turn.
+    pub packets: usize,
+    /// Received datagrams not read yet.
+    pub datagrams: usize,
+}
+
 /// Everything a node remembers outside the lent memory.
 #[derive(Debug)]
 struct Core {
@@ -266,6 +281,17 @@ impl<M: Memory<C>, C: Crypto, R: Rng> Node<M, C, R> {
     /// Counters since the start.
     pub fn counters(&self) -> Counters {
         self.core.counters
+    }
+
+    /// What of the lent memory is in use.
+    pub fn usage(&self) -> Usage {
+        Usage {
+            peers: self.core.peer_free.used(),
+            streams: self.core.stream_free.used(),
+            chunks: self.core.pool.used() as usize,
+            packets: self.core.packets.len(),
+            datagrams: self.core.datagrams.len(),
+        }
     }
 
     /// Feeds one datagram from the tunnel socket. It may be decrypted in place.

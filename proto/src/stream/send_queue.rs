@@ -265,7 +265,7 @@ impl SendQueue {
                     let taken = from.saturating_add(u16::try_from(len).unwrap_or(u16::MAX));
                     pool.set(here, Chunk { sent: now, resent: true, taken, ..chunk });
                 }
-                return Some((seq, len));
+                return Some((seq, len)).filter(|_| !crate::planted!(LostRetransmission));
             }
             at = chunk.next;
         }

@@ -116,7 +116,11 @@ impl Sender {
             mss: limits.mss,
             base: limits.mss,
             size_in_doubt: false,
-            max_flight: limits.max_flight,
+            max_flight: if crate::planted!(UnfairTurns) && first.get() % 2 == 1 {
+                2
+            } else {
+                limits.max_flight
+            },
             delay: Delay::default(),
             recovery: Recovery::None,
             prr: Prr::default(),

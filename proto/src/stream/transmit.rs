@@ -34,12 +34,13 @@ impl Stream {
             Phase::SynReceived { .. } if due.syn_ack => Some(Next::SynAck),
             Phase::SynReceived { .. } => due.probe.then_some(Next::Probe),
             Phase::Open { .. } => {
+                let all_arrived = self.sender.queue.is_empty() || crate::planted!(FinBeforeData);
                 let open = [
                     (due.syn_ack, Next::SynAck),
                     (self.sender.lost_gate().is_open(now), Next::Lost),
                     (self.new_gate().is_open(now), Next::New),
                     (due.fin_ack, Next::FinAck),
-                    (due.fin || self.fin_out == FinOut::Requested && self.sender.queue.is_empty(), Next::Fin),
+                    (due.fin || self.fin_out == FinOut::Requested && all_arrived, Next::Fin),
                     (due.probe || self.sender.probe_due, Next::Probe),
                     (self.acks.is_due(now), Next::Ack),
                     (self.acks.repeats_due(), Next::Repeat),

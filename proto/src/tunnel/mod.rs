@@ -284,6 +284,9 @@ impl<C: Crypto> Tunnel<C> {
         }) {
             return KeyOutcome::Copy;
         }
+        if crate::planted!(WedgedRekey) && same.is_none() && self.proved.is_some() {
+            return KeyOutcome::Copy;
+        }
         let asked = self.offers.awaits_answer(now);
         if !asked && same.is_none() && !self.offers.newest_is_young(now) {
             self.offers.add(now, crypto, rng);

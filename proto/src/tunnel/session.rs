@@ -122,7 +122,8 @@ impl<A: Aead> Session<A> {
         // Counted before use: a nonce whose sealing failed is not used again.
         self.counter += 1;
         self.bytes = self.bytes.saturating_add(len as u64);
-        let nonce = Nonce { prefix: self.prefix, counter: self.counter };
+        let mut nonce = Nonce { prefix: self.prefix, counter: self.counter };
+        nonce.counter -= u64::from(crate::planted!(NonceReuse) && self.counter.is_multiple_of(8));
         let (nonce_bytes, aad) = (nonce.to_bytes(), own.to_be_bytes());
         let (suite, sealed) = match self.chacha.as_ref().filter(|_| self.agreement.seals_with_chacha()) {
             Some(key) => {
@@ -143,7 +144,9 @@ impl<A: Aead> Session<A> {
         sealed: &mut Sealed<'_>,
         crypto: &C,
     ) -> Result<bool, OpenError> {
-        self.replay.check(sealed.nonce)?;
+        if !crate::planted!(ReplayAccepted) {
+            self.replay.check(sealed.nonce)?;
+        }
         let aad = sealed.aad();
         let (packet, tag) = sealed.body.split_last_chunk_mut::<TAG_LEN>().ok_or(OpenError::Forged)?;
         let nonce = sealed.nonce.to_bytes();

@@ -15,7 +15,7 @@ use pilot_proto::{
 /// Entries that each growing table has room for at the start.
 const INITIAL: usize = 4;
 /// Bytes per chunk of stream data: the largest segment any release sends.
-const CHUNK: usize = 4096;
+pub(crate) const CHUNK: usize = 4096;
 /// Bytes of packets that wait for keys or their turn.
 const PACKETS: usize = 512 << 10;
 /// Bytes of received datagrams not read yet.

@@ -51,12 +51,13 @@ use self::{
     commands::Tag,
     ipc::{Numbers, Server},
     locate::{Here, Places},
+    memory::CHUNK,
     registry::{Registration, Registry},
     services::{Act, Services},
     trust::TrustDesk,
     webhook::{Webhook, data},
 };
-use crate::role::{Closed, ConnId, Input, Level, Listener, Now, Output, Record, Role, Store, Watcher};
+use crate::role::{Closed, ConnId, Fill, Input, Level, Listener, Now, Output, Record, Role, Store, Watcher};
 
 /// How long the beacon may take to tell our address before we register without.
 const DISCOVERY: Duration = Duration::from_secs(1);
@@ -583,5 +584,33 @@ impl<C: Crypto + Clone + Send + 'static, R: Rng> Role for Daemon<C, R> {
         ]
         .into_iter()
         .fold(None, earliest)
+    }
+
+    fn fills(&self) -> Vec<Fill> {
+        let usage = self.node.usage();
+        let (streams, clients) = self.ipc.fills();
+        let fill = |table, used, max: u64, transient| Fill {
+            table,
+            used,
+            max: usize::try_from(max).unwrap_or(usize::MAX),
+            transient,
+        };
+        vec![
+            fill("peers", usage.peers, self.config.max_peers.into(), false),
+            // As many again may wait out their end.
+            fill("streams", usage.streams, u64::from(self.config.max_streams) * 2, true),
+            fill(
+                "stream chunks",
+                usage.chunks,
+                u64::from(self.config.stream_memory).div_ceil(CHUNK as u64),
+                true,
+            ),
+            // Those too old are thrown away when they are next looked at, not by a timer.
+            fill("waiting packets", usage.packets, u64::MAX, false),
+            fill("datagrams", usage.datagrams, u64::MAX, true),
+            streams,
+            clients,
+            fill("stores", self.stores.len(), 4096, true),
+        ]
     }
 }

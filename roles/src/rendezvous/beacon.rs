@@ -13,6 +13,7 @@ use alloc::{
 use core::net::{IpAddr, SocketAddr};
 
 use pilot_proto::Transmit;
+use pilot_proto::planted;
 use pilot_proto::ring::{Ring, RingState};
 use pilot_proto::time::{Duration, Instant, earliest};
 use pilot_proto::wire::beacon::{Beacon as Message, NodeList, WAKE_HANDSHAKE, deliver_head};
@@ -175,6 +176,16 @@ impl Beacon {
         true
     }
 
+    /// Its configuration.
+    pub(super) const fn config(&self) -> &BeaconConfig {
+        &self.config
+    }
+
+    /// Nodes it knows.
+    pub(super) fn node_count(&self) -> usize {
+        self.nodes.len()
+    }
+
     /// Tells a node that a handshake message waits for it at the registry.
     pub(super) fn wake(&mut self, node: u32) {
         if let Some(member) = self.nodes.get(&node) {
@@ -255,6 +266,9 @@ impl Beacon {
         if !member.relays.take(RELAYS, now) {
             return;
         }
+        let other =
+            self.nodes.keys().find(|node| planted!(RelayMisdelivered) && ![sender, target].contains(node));
+        let target = other.copied().unwrap_or(target);
         if let Some(addr) = self.live(target, now) {
             self.out.push(addr, &[&deliver_head(sender), frame]);
         } else if let Some(beacon) = self.beacon_of(target) {

@@ -69,6 +69,8 @@ pub(super) struct Conn {
     pub(super) ending: bool,
     /// When a request was complete or the other side took bytes last.
     pub(super) progress: Instant,
+    /// When to look whether it is idle.
+    pub(super) check: Instant,
     waiting: VecDeque<Answer>,
     waiting_bytes: u64,
     /// Bytes handed to the driver so far, and of these the bytes that the operating system took.
@@ -79,7 +81,7 @@ pub(super) struct Conn {
 }
 
 impl Conn {
-    pub(super) fn new(source: SocketAddr, now: Instant) -> Self {
+    pub(super) fn new(source: SocketAddr, now: Instant, check: Instant) -> Self {
         Conn {
             source,
             reader: FrameReader::new(MAX_REQUEST),
@@ -87,6 +89,7 @@ impl Conn {
             paused: false,
             ending: false,
             progress: now,
+            check,
             waiting: VecDeque::new(),
             waiting_bytes: 0,
             handed: 0,

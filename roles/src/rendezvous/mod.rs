@@ -28,9 +28,9 @@ use core::net::{IpAddr, SocketAddr};
 
 use pilot_proto::crypto::Crypto;
 use pilot_proto::time::{Duration, earliest};
-use pilot_proto::{Instant, Transmit};
+use pilot_proto::{Instant, Transmit, planted};
 
-use crate::role::{ConnId, Input, Level, Listener, Now, Output, Record, Role, Store};
+use crate::role::{ConnId, Fill, Input, Level, Listener, Now, Output, Record, Role, Store};
 use beacon::{Beacon, Witness};
 use conn::{Answer, Conn, Polled, pop_if};
 use rate::{Bucket, Rate, Shares, source_key};
@@ -134,8 +134,9 @@ impl<C: Crypto> Rendezvous<C> {
             self.outputs.push_back(Output::Close(id));
             return;
         }
-        self.conns.insert(id, Conn::new(peer, now.instant));
-        self.checks.insert((now.instant + IDLE_LIMIT, id));
+        let check = now.instant + IDLE_LIMIT;
+        self.conns.insert(id, Conn::new(peer, now.instant, check));
+        self.checks.insert((check, id));
     }
 
     /// Answers the complete requests of a connection, as far as the other side takes answers.
@@ -224,8 +225,12 @@ impl<C: Crypto> Rendezvous<C> {
     }
 
     /// The ticket that has to be durable before anything learnt now may be told.
-    const fn barrier(&self) -> u64 {
-        if self.binding_ticket > self.durable_ticket { self.binding_ticket } else { 0 }
+    fn barrier(&self) -> u64 {
+        if self.binding_ticket > self.durable_ticket && !planted!(AckBeforeSync) {
+            self.binding_ticket
+        } else {
+            0
+        }
     }
 
     fn answer(&mut self, id: ConnId, frame: Vec<u8>, polled: Option<Polled>) {
@@ -272,6 +277,7 @@ impl<C: Crypto> Rendezvous<C> {
     /// The connection is no more: what it carried of an inbox goes back.
     fn forget(&mut self, id: ConnId) {
         if let Some(conn) = self.conns.remove(&id) {
+            self.checks.remove(&(conn.check, id));
             self.sources.give_back(source_key(conn.source.ip()));
             conn.undelivered().for_each(|polled| self.registry.undelivered(&polled));
         }
@@ -412,9 +418,10 @@ impl<C: Crypto> Role for Rendezvous<C> {
             && at <= now.instant
         {
             self.checks.pop_first();
-            let Some(conn) = self.conns.get(&id) else { continue };
+            let Some(conn) = self.conns.get_mut(&id) else { continue };
             let due = conn.progress + IDLE_LIMIT;
             if due > now.instant {
+                conn.check = due;
                 self.checks.insert((due, id));
             } else {
                 self.outputs.push_back(Output::Close(id));
@@ -434,5 +441,22 @@ impl<C: Crypto> Role for Rendezvous<C> {
     fn poll_timeout(&self) -> Option<Instant> {
         let beacon = self.beacon.as_ref().and_then(Beacon::poll_timeout);
         earliest(earliest(beacon, self.registry.poll_timeout()), self.checks.first().map(|&(at, _)| at))
+    }
+
+    fn fills(&self) -> Vec<Fill> {
+        let config = &self.registry.config;
+        let fill = |table, used, max, transient| Fill { table, used, max, transient };
+        let mut fills = vec![
+            fill("nodes", self.registry.state.node_count(), config.max_nodes, false),
+            fill("keys", self.registry.state.key_count(), config.max_nodes, false),
+            fill("connections", self.conns.len(), config.max_connections, false),
+            fill("idle checks", self.checks.len(), self.conns.len(), false),
+            fill("waiting answers", self.waiting.len(), usize::MAX, true),
+            fill("waiting wakes", self.wakes.len(), usize::MAX, true),
+        ];
+        if let (Some(beacon), Some(config)) = (&self.beacon, self.beacon.as_ref().map(Beacon::config)) {
+            fills.push(fill("beacon nodes", beacon.node_count(), config.max_nodes, false));
+        }
+        fills
     }
 }

@@ -8,7 +8,7 @@ use alloc::{
 };
 use core::ops::RangeInclusive;
 
-use pilot_proto::Instant;
+use pilot_proto::{Instant, planted};
 
 use super::records::{Consent, KeyUse, Node, Origin, PublicKey, Response, Waiting};
 use super::store::{Journal, Key as _, LoadError, Promise, Record, Table, hex};
@@ -125,6 +125,9 @@ impl State {
         let id = self.origin.next_node;
         if id == 0 || id == u32::MAX {
             return None;
+        }
+        if planted!(DuplicateAddress) && id.is_multiple_of(3) {
+            return Some(id - 1);
         }
         self.origin.next_node = id.checked_add(1).unwrap_or(0);
         self.origins.put(&mut self.journal, Promise::Binding, (), self.origin);

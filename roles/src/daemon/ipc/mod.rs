@@ -24,7 +24,7 @@ use crate::{
     daemon::net::{Net, Over, Read},
     frames::FrameReader,
     ipc::{MAX_MESSAGE, Reply, Request, STREAM_WINDOW},
-    role::{ConnId, Level, Output, Record},
+    role::{ConnId, Fill, Level, Output, Record},
 };
 
 /// Clients at once; more are closed. What newer programs allow.
@@ -139,6 +139,18 @@ impl<Id: Copy + Ord> Server<Id> {
             dropped_datagrams: 0,
             scratch: Vec::new(),
         }
+    }
+
+    /// How full the tables of streams and clients are.
+    pub(crate) fn fills(&self) -> (Fill, Fill) {
+        let clients = self.clients.len();
+        let streams = Fill {
+            table: "streams of programs",
+            used: self.streams.len(),
+            max: MAX_STREAMS * MAX_CLIENTS,
+            transient: true,
+        };
+        (streams, Fill { table: "programs", used: clients, max: MAX_CLIENTS, transient: true })
     }
 
     // --- clients -----------------------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 use alloc::{borrow::ToOwned, format, string::String, vec::Vec};
 
-use pilot_proto::crypto::Crypto;
+use pilot_proto::{crypto::Crypto, planted};
 
 use super::{check_hostname, is_label};
 use crate::json::Value;
@@ -23,6 +23,7 @@ pub(in crate::rendezvous) fn set_hostname<C: Crypto>(
     registry.node(id)?;
     registry.verify_or_admin(caller, request, id, &format!("set_hostname:{id}"))?;
     match registry.state.named(hostname) {
+        Some(holder) if holder != id && planted!(NameTakenTwice) => registry.state.set_hostname(id, hostname),
         Some(holder) if holder != id => {
             return Refusal::shown(format!("hostname {} already in use by node {holder}", quoted(hostname)));
         }
@@ -73,7 +74,9 @@ pub(in crate::rendezvous) fn set_tags<C: Crypto>(
     registry.node(id)?;
     registry.verify_or_admin(caller, request, id, &format!("set_tags:{id}"))?;
     let shown = if tags.is_empty() { Value::Null } else { tags.clone().into() };
-    registry.state.edit_node(Promise::Binding, id, |node| node.tags = tags);
+    if !planted!(LostUpdate) {
+        registry.state.edit_node(Promise::Binding, id, |node| node.tags = tags);
+    }
     Ok(members! {"node_id": id, "tags": shown})
 }
 

@@ -1,0 +1,81 @@
+//! Bugs planted on purpose, so that judges can show that they would see them. Only with the feature `planted`, which no
+//! program of the project may be built with: [`PLANTED`](crate::PLANTED) lets a build refuse it.
+//!
+//! At each place is one `if planted!(Bug)`, which is `false` without the feature. Which bug is in force is one number for
+//! the whole process: nothing else could reach a machine that owns no state but its own.
+
+use core::sync::atomic::{AtomicUsize, Ordering};
+
+macro_rules! bugs {
+    ($($bug:ident $name:literal: $words:literal,)*) => {
+        /// A bug.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Bug {
+            $(#[doc = $words] $bug,)*
+        }
+
+        impl Bug {
+            /// All of them.
+            pub const ALL: &'static [Bug] = &[$(Bug::$bug,)*];
+
+            /// Its name.
+            pub const fn name(self) -> &'static str {
+                match self { $(Bug::$bug => $name,)* }
+            }
+
+            /// What is wrong, in words.
+            pub const fn words(self) -> &'static str {
+                match self { $(Bug::$bug => $words,)* }
+            }
+        }
+    };
+}
+
+bugs! {
+    NonceReuse "nonce-reuse": "every eighth frame is sealed with the nonce of the one before",
+    ReplayAccepted "replay-accepted": "a frame that was opened before is opened again",
+    ForgedKeyAccepted "forged-key-accepted": "a key exchange needs neither a good signature nor the registered key",
+    SpoofedSource "spoofed-source": "a packet may name another node than its tunnel as its source",
+    WedgedRekey "wedged-rekey": "once a peer is proved, another key of it is never taken",
+    PlaintextFallback "plaintext-fallback": "what would have to wait for keys is sent in clear",
+    TrustGateSkipped "trust-gate-skipped": "a private node talks to everybody",
+    PingStorm "ping-storm": "a pong is answered like a ping",
+    AckBeyondSent "ack-beyond-sent": "an acknowledgment of bytes that were never sent is believed",
+    LostTimer "lost-timer": "a stream does not ask to be called when its retransmission is due",
+    LostRetransmission "lost-retransmission": "what is to be sent again is marked as sent and not sent",
+    FinBeforeData "fin-before-data": "the end of a stream is said before its last bytes are sent",
+    UnfairTurns "unfair-turns": "about every other stream may have two segments under way only",
+    LeakedStream "leaked-stream": "the row of a stream that is over is not freed",
+    AckBeforeSync "ack-before-sync": "the registry answers before the disk has what it promises",
+    LostUpdate "lost-update": "the registry says yes to new tags and stores none",
+    DuplicateAddress "duplicate-address": "the registry hands every third address out twice",
+    NameTakenTwice "name-taken-twice": "the registry gives a name that another node has",
+    RelayMisdelivered "relay-misdelivered": "the beacon passes a relayed frame to another node",
+}
+
+/// Number of the bug in force, 0 for none.
+static PLANTED: AtomicUsize = AtomicUsize::new(0);
+
+/// Puts one bug in force, or none, for the whole process.
+pub fn plant(bug: Option<Bug>) {
+    PLANTED.store(bug.map_or(0, |bug| bug as usize + 1), Ordering::Relaxed);
+}
+
+/// Whether this bug is in force.
+#[doc(hidden)]
+pub fn is(bug: Bug) -> bool {
+    PLANTED.load(Ordering::Relaxed) == bug as usize + 1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_bug_is_in_force_at_a_time_and_names_are_their_own() {
+        for (at, bug) in Bug::ALL.iter().enumerate() {
+            assert!(Bug::ALL[..at].iter().all(|other| other.name() != bug.name()));
+        }
+        assert!(Bug::ALL.iter().all(|bug| !is(*bug)), "none at first");
+    }
+}

@@ -221,7 +221,9 @@ mod tests {
         client.on_observed(Instant::ORIGIN, us(1));
         client.poll_send(Instant::ORIGIN);
         let frames = |client: &mut BeaconClient, now| {
-            (0..100).for_each(|_| drop(client.on_punch_command(now, us(7))));
+            for _ in 0..100 {
+                client.on_punch_command(now, us(7));
+            }
             core::iter::from_fn(|| client.poll_send(now)).count()
         };
         assert_eq!(frames(&mut client, Instant::from_millis(10)), usize::from(PUNCHES));

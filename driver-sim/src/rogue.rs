@@ -370,7 +370,11 @@ impl<C: Crypto> Role for RogueRole<C> {
     }
 
     fn handle_input(&mut self, now: Now, input: Input<'_>) {
-        self.born.get_or_insert(now.instant);
+        if self.born.is_none() {
+            self.born = Some(now.instant);
+            // Numbers of an earlier life must not come again.
+            self.numbers |= (now.instant.since(Instant::ORIGIN).as_micros() as u64) << 16;
+        }
         let mine = |conn: &ConnId| matches!(conn, ConnId::Dialed(n) if *n > u64::MAX - 1 - NONSENSE);
         match input {
             Input::Opened { conn, .. } if mine(&conn) => self.nonsense(conn),

@@ -373,7 +373,7 @@ impl<C: Crypto> Role for RogueRole<C> {
         if self.born.is_none() {
             self.born = Some(now.instant);
             // Numbers of an earlier life must not come again.
-            self.numbers |= (now.instant.since(Instant::ORIGIN).as_micros() as u64) << 16;
+            self.numbers |= (now.unix_micros as u64) << 8 & ((1 << 60) - 1);
         }
         let mine = |conn: &ConnId| matches!(conn, ConnId::Dialed(n) if *n > u64::MAX - 1 - NONSENSE);
         match input {

@@ -1,4 +1,4 @@
-//! Runs any [`Role`](pilot_roles::Role) on real sockets, as one future of an async runtime, and holds the programs
+//! Runs any [`Role`] on real sockets, as one future of an async runtime, and holds the programs
 //! `pilot-daemon-async` and `rendezvous-async`.
 //!
 //! [`Driver`] is the loop, `reactor` how it waits, `runtime` all that is known of the runtime; everything else is shared

@@ -1,7 +1,7 @@
-//! Runs any [`Role`](pilot_roles::Role) on real sockets, on one mio event loop, and holds the programs `pilot-daemon`
+//! Runs any [`Role`] on real sockets, on one mio event loop, and holds the programs `pilot-daemon`
 //! and `rendezvous`.
 //!
-//! [`Driver`] is the loop, [`reactor`] how it waits; everything else is shared with other drivers and lives in
+//! [`Driver`] is the loop, `reactor` how it waits; everything else is shared with other drivers and lives in
 //! [`pilot_driver`]. [`Endpoint`] is a node inside a program, for threads.
 #![forbid(unsafe_code)]
 

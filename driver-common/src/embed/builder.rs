@@ -184,13 +184,13 @@ impl<D> Builder<D> {
         self
     }
 
-    /// Streams at a time [4096].
+    /// Streams at a time (default 4096).
     pub fn max_streams(mut self, streams: u32) -> Self {
         self.config.max_streams = Some(streams);
         self
     }
 
-    /// Streams accepted per second, of all peers together [100]; more are asked to try again.
+    /// Streams accepted per second, of all peers together (default 100); more are asked to try again.
     pub fn accept_rate(mut self, streams: u32) -> Self {
         self.config.accept_rate = Some(streams);
         self

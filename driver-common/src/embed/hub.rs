@@ -49,7 +49,7 @@ pub enum Drive {
     Over,
 }
 
-/// See the [module](self).
+/// One connection to a node, shared by everything a program opened through it.
 #[derive(Debug, Default)]
 pub struct Hub(Mutex<State>);
 

@@ -18,6 +18,8 @@ pub(super) const FAST_TRIES: u8 = 4;
 pub(super) const PUNCHES: u8 = 3;
 /// How long an address that was punched rests: a beacon that is told to cannot make us flood somebody.
 const PUNCH_REST: Duration = Duration::from_millis(500);
+/// Places in which addresses rest.
+const RESTING: usize = 8;
 /// Punch requests and commands held at once; more are dropped (the exchange behind them retries).
 const QUEUE: usize = 16;
 
@@ -42,8 +44,8 @@ pub(crate) struct BeaconClient {
     answered: bool,
     requests: Deque<u32, QUEUE>,
     punches: Deque<(SocketAddr, u8), QUEUE>,
-    /// Addresses punched last, and when.
-    punched: Deque<(SocketAddr, Instant), QUEUE>,
+    /// Until when addresses that were punched rest. Addresses that share a place rest together.
+    resting: [Instant; RESTING],
     /// Whom we asked to be punched with last, and when: a punch command that follows is about that peer.
     asked: Deque<(u32, Instant), QUEUE>,
 }
@@ -58,7 +60,7 @@ impl BeaconClient {
             answered: false,
             requests: Deque::new(),
             punches: Deque::new(),
-            punched: Deque::new(),
+            resting: [Instant::ORIGIN; RESTING],
             asked: Deque::new(),
         }
     }
@@ -124,11 +126,19 @@ impl BeaconClient {
 
     /// Whether the address was punched a moment ago; if not, that it is now.
     fn rests(&mut self, now: Instant, to: SocketAddr) -> bool {
-        while self.punched.front().is_some_and(|(_, at)| now.since(*at) >= PUNCH_REST) {
-            self.punched.pop_front();
+        let sum = |octets: &[u8]| octets.iter().map(|octet| usize::from(*octet)).sum::<usize>();
+        let host = match to.ip() {
+            IpAddr::V4(ip) => sum(&ip.octets()),
+            IpAddr::V6(ip) => sum(&ip.octets()),
+        };
+        let place = (host + usize::from(to.port())) % RESTING;
+        match self.resting.get_mut(place) {
+            Some(until) if *until <= now => {
+                *until = now + PUNCH_REST;
+                false
+            }
+            _ => true,
         }
-        // A full list is sixteen addresses within half a second: more wait for the next command.
-        self.punched.iter().any(|(known, _)| *known == to) || self.punched.push_back((to, now)).is_err()
     }
 
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {

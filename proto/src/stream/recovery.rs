@@ -103,9 +103,6 @@ impl Sender {
             self.rtt.progress();
             self.last_progress = now;
             self.duplicates = 0;
-            if ack.is_after(self.copied) {
-                self.copied = ack - 1;
-            }
         }
         let window_changed = window != self.peer_window;
         // An April keepalive carries window 0 and acknowledges nothing new while nothing is under way.
@@ -137,7 +134,7 @@ impl Sender {
             self.advance_recovery(ack, pool);
         } else if outstanding > 0 && duplicate {
             counters.dup_acks = counters.dup_acks.saturating_add(1);
-            if bare && self.queue.sacked == 0 && ack.is_after(self.copied) {
+            if bare && self.queue.sacked == 0 {
                 self.duplicates = self.duplicates.saturating_add(1);
             }
         }
@@ -222,9 +219,8 @@ impl Sender {
                 self.recovery = Recovery::None;
             }
             Recovery::Timeout { until, .. } if !ack.is_before(until) => self.recovery = Recovery::None,
-            // NewReno (RFC 6582): without reports, a partial ACK names the next loss; unless a copy proved needless,
-            // for then what is missing is late and would be copied segment by segment.
-            Recovery::Fast { .. } if self.queue.sacked == 0 && self.needless == 0 => {
+            // NewReno (RFC 6582): without reports, a partial ACK names the next loss.
+            Recovery::Fast { .. } if self.queue.sacked == 0 => {
                 self.repair = self.queue.lose_head(pool);
             }
             _ => {}

@@ -341,8 +341,7 @@ impl SendQueue {
         delivered.segments += 1;
         delivered.bytes += u32::from(chunk.len);
         let took = now.since(chunk.sent);
-        // No round trip counts as less than a microsecond, the smallest neither.
-        if chunk.resent && took.max(Duration::from_micros(1)) < base {
+        if chunk.resent && took < base {
             // Too soon for the second copy: it was the first that arrived (RFC 8985, 6.2 step 2).
             delivered.needless += 1;
             self.rack.quarters = self.rack.quarters.max(1).saturating_add(1).min(MAX_QUARTERS);

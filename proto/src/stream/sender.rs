@@ -80,8 +80,6 @@ pub(super) struct Sender {
     pub(super) allowance: Allowance,
     pub(super) tail: Tail,
     pub(super) duplicates: u8,
-    /// SND.NXT when a segment was last sent again. Bare duplicates up to there may be the answers to such copies.
-    pub(super) copied: Seq,
     /// One lost segment may go at once: the first of a recovery, or the one that a partial acknowledgment named.
     pub(super) repair: bool,
     /// Retransmissions of this recovery, and those of them that were needless.
@@ -127,7 +125,6 @@ impl Sender {
             allowance: Allowance::default(),
             tail: Tail::None,
             duplicates: 0,
-            copied: first - 1,
             repair: false,
             resent: 0,
             needless: 0,
@@ -254,7 +251,6 @@ impl Sender {
             sent
         };
         self.repair = false;
-        self.copied = self.queue.nxt;
         counters.retransmits = counters.retransmits.saturating_add(1);
         self.spend(now, sent.1);
         Some(sent)

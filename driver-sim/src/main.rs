@@ -408,7 +408,7 @@ fn find_planted(
     use pilot_sim::{CANARY_HEAD, canary};
     let bugs: Result<Vec<_>, String> = names.iter().map(|name| bug(name)).collect();
     let bugs = match bugs {
-        Ok(bugs) if bugs.is_empty() => pilot_proto::planted::Bug::ALL.to_vec(),
+        Ok(bugs) if bugs.is_empty() => pilot_proto::planted::Bug::SWARM.to_vec(),
         Ok(bugs) => bugs,
         Err(words) => {
             eprintln!("{words}");

@@ -135,6 +135,9 @@ impl<C: Crypto, R: Rng> Ctx<'_, C, R> {
         let Some(peer) = self.parts.peers.get_mut(slot as usize) else { return };
         peer.answer_route = Some(exchange.route);
         peer.path.on_exchange(now, exchange.route);
+        if crate::planted!(ExchangeMoves) {
+            peer.path.on_authenticated(now, exchange.route, true, false);
+        }
         let rekeyed = peer.tunnel.is_ready();
         let outcome = peer.tunnel.handle_key(now, &exchange.x25519, true, self.crypto, self.rng);
         let (node, relay) = (peer.node, peer.path.is_relayed());

@@ -23,7 +23,7 @@ use crate::{
     tunnel::OpenError,
     wire::{
         beacon::{Beacon, WAKE_HANDSHAKE},
-        frame::{Datagram, Frame, FrameError, KeyAuthenticated, Sealed, Suite},
+        frame::{Datagram, Frame, FrameError, KeyAnonymous, KeyAuthenticated, Sealed, Suite},
         packet::{Flags, Header, Protocol},
     },
 };
@@ -43,8 +43,8 @@ impl<C: Crypto, R: Rng> Ctx<'_, C, R> {
         // Only the configured beacon may speak as one (hazards 02-D12, 03-B7): anybody else could divert traffic.
         match Datagram::parse(data) {
             Ok(Datagram::Frame(frame)) => self.frame(Route::Direct(from), frame, len),
-            Ok(Datagram::Beacon(message)) if self.core.beacon.is_beacon(from) => self.beacon_message(message),
-            Ok(Datagram::Delivered { sender, frame }) if self.core.beacon.is_beacon(from) => {
+            Ok(Datagram::Beacon(message)) if self.speaks_as_beacon(from) => self.beacon_message(message),
+            Ok(Datagram::Delivered { sender, frame }) if self.speaks_as_beacon(from) => {
                 let len = frame.len();
                 if let Ok(frame) = Frame::parse(frame)
                     && frame_sender(&frame).is_none_or(|claimed| claimed == sender)
@@ -55,6 +55,10 @@ impl<C: Crypto, R: Rng> Ctx<'_, C, R> {
             Ok(_) => self.malformed(from, FrameError::BadBeacon),
             Err(problem) => self.malformed(from, problem),
         }
+    }
+
+    fn speaks_as_beacon(&self, from: SocketAddr) -> bool {
+        self.core.beacon.is_beacon(from) || crate::planted!(BeaconOfAnybody)
     }
 
     fn malformed(&mut self, from: SocketAddr, problem: FrameError) {
@@ -71,7 +75,7 @@ impl<C: Crypto, R: Rng> Ctx<'_, C, R> {
                     self.notice(Event::PublicAddress(address));
                 }
             }
-            Beacon::Punch { peer: address } if !self.config.relay_only => {
+            Beacon::Punch { peer: address } if !self.config.relay_only && !crate::planted!(PunchIgnored) => {
                 let about = self.core.beacon.on_punch_command(now, address);
                 if let Some(slot) = about.and_then(|node| self.find_peer(node)) {
                     if let Some(peer) = self.peer(slot) {
@@ -101,8 +105,10 @@ impl<C: Crypto, R: Rng> Ctx<'_, C, R> {
                 self.sealed(route, sealed, len);
             }
             Frame::KeyAuthenticated(key) if self.config.encrypt => self.key_exchange(route, &key),
-            Frame::KeyAnonymous(key) if self.config.encrypt => self.anonymous_exchange(route, key.sender),
-            Frame::Plain { packet } if !self.config.encrypt => self.plain(route, packet, len),
+            Frame::KeyAnonymous(key) if self.config.encrypt => self.anonymous_exchange(route, &key),
+            Frame::Plain { packet } if !self.config.encrypt || crate::planted!(PlaintextAccepted) => {
+                self.plain(route, packet, len);
+            }
             _ => {}
         }
     }
@@ -145,6 +151,7 @@ impl<C: Crypto, R: Rng> Ctx<'_, C, R> {
         let Some(peer) = self.parts.peers.get_mut(slot as usize) else { return };
         peer.proved = true;
         peer.answer_route = Some(route);
+        let newest = newest && !(crate::planted!(RoamingIgnored) && peer.path.last_received().is_some());
         let moved = peer.path.on_authenticated(now, route, newest, probe);
         if confirmed {
             peer.relay_copy = None;
@@ -208,7 +215,8 @@ impl<C: Crypto, R: Rng> Ctx<'_, C, R> {
     fn stream_packet(&mut self, peer: u32, header: &Header, payload: &[u8]) {
         let now = self.now;
         let segment = Segment::from(header);
-        let Some(slot) = self.find_stream(header.dst_port, header.src.node, header.src_port) else {
+        let found = self.find_stream(header.dst_port, header.src.node, header.src_port);
+        let Some(slot) = found.or_else(|| self.stream_of_anybody(header)) else {
             if header.flags.contains(Flags::SYN) && !header.flags.contains(Flags::ACK) {
                 self.stream_request(peer, header);
             } else if !payload.is_empty() && !header.flags.contains(Flags::RST) {
@@ -234,10 +242,25 @@ impl<C: Crypto, R: Rng> Ctx<'_, C, R> {
         }
     }
 
+    /// The stream on these ports, whoever its peer is: a bug planted on purpose.
+    fn stream_of_anybody(&self, header: &Header) -> Option<u32> {
+        if !crate::planted!(ResetOfAnybody) || !header.flags.contains(Flags::RST) {
+            return None;
+        }
+        let ports = (header.dst_port, header.src_port);
+        let at = self
+            .parts
+            .streams
+            .iter()
+            .position(|row| row.indexed && (row.local_port, row.remote.port) == ports);
+        at.and_then(|at| u32::try_from(at).ok())
+    }
+
     fn datagram_packet(&mut self, peer: u32, header: &Header, payload: &[u8]) {
-        if payload.is_empty() {
+        if payload.is_empty() && !crate::planted!(EmptyDatagram) {
             return;
         }
+        let payload = payload.get(..1200).filter(|_| crate::planted!(DatagramCut)).unwrap_or(payload);
         let from = SockAddr { addr: header.src, port: header.src_port };
         match self.may_talk(peer, None) {
             Verdict::Allowed(_) => {}
@@ -335,7 +358,15 @@ impl<C: Crypto, R: Rng> Ctx<'_, C, R> {
     }
 
     /// An anonymous key proves nothing (hazard 02-D11): we answer with our authenticated one and install nothing.
-    fn anonymous_exchange(&mut self, route: Route, sender: u32) {
+    fn anonymous_exchange(&mut self, route: Route, key: &KeyAnonymous) {
+        let sender = key.sender;
+        if crate::planted!(AnonymousAccepted)
+            && let Some(slot) = self.find_or_add_peer(sender, true)
+        {
+            let exchange = ParkedExchange { x25519: key.x25519, ed25519: [0; 32], route };
+            self.accept_exchange(slot, &exchange);
+            return self.after_peer(slot);
+        }
         if sender != self.core.id && self.exchange_allowed(route, sender) {
             self.introduce_stranger(route, sender);
         }

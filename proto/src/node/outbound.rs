@@ -342,7 +342,7 @@ impl<C: Crypto, R: Rng> Ctx<'_, C, R> {
         let route = match route {
             _ if only || (peer.relay_only && relay) => Some(Route::Relay).filter(|_| relay),
             Some(route) => Some(route),
-            None => peer.path.route(relay),
+            None => peer.path.route(relay && !crate::planted!(RelayUnanswered)),
         }?;
         let encrypt = self.config.encrypt && (peer.tunnel.is_ready() || !crate::planted!(PlaintextFallback));
         let (header, back) = if encrypt { (SEALED_HEAD_LEN, TAG_LEN) } else { (PLAIN_HEAD_LEN, 0) };

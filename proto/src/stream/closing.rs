@@ -42,7 +42,9 @@ impl Stream {
         match self.fin_in {
             FinIn::Done { .. } if answer => self.answer_fin(),
             FinIn::Done { .. } => {}
-            _ if at == self.receiver.next => self.peer_finished(at, answer, pool),
+            _ if at == self.receiver.next || crate::planted!(FinNotAwaited) => {
+                self.peer_finished(at, answer, pool);
+            }
             FinIn::Waiting { until, .. } if at.is_after(self.receiver.next) => {
                 self.fin_in = FinIn::Waiting { at, until, answer };
                 self.acks.owe();

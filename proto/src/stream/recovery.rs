@@ -92,6 +92,7 @@ impl Sender {
     /// Takes what a packet says about our data.
     pub(super) fn on_ack(&mut self, now: Instant, ack: &Ack, pool: &mut Pool, counters: &mut Counters) {
         let Ack { number: ack, window, sack, bare } = *ack;
+        let sack = sack.filter(|_| !crate::planted!(SackIgnored));
         let base = self.delay.base();
         let outstanding = self.queue.nxt.distance(self.queue.una);
         let flight = self.queue.flight;

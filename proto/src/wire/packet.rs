@@ -182,10 +182,10 @@ impl Header {
         let needed = HEADER_LEN + usize::from(declared);
         let payload = rest.get(..declared.into()).ok_or(PacketError::Truncated { len, needed })?;
         let (stored, computed) = (u32::from_be_bytes(*stored), checksum(checked, payload));
-        if stored != computed {
+        if stored != computed && !crate::planted!(ChecksumIgnored) {
             return Err(PacketError::Checksum { stored, computed });
         }
-        if version != VERSION {
+        if version != VERSION && !crate::planted!(VersionIgnored) {
             return Err(PacketError::Version { found: version });
         }
         Ok((header, HEADER_LEN..needed))

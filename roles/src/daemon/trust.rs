@@ -12,6 +12,7 @@ use pilot_proto::{
     Instant,
     crypto::Crypto,
     node::TrustErrand,
+    planted,
     rng::Rng,
     time::{Duration, earliest},
     trust::TrustEvent,
@@ -115,9 +116,13 @@ impl<C: Crypto + Clone + Send + 'static, R: Rng> Daemon<C, R> {
         }
     }
 
-    pub(super) fn persist_trust(&mut self, _now: Now) {
+    pub(super) fn persist_trust(&mut self, now: Now) {
         if !self.config.persistent {
             return;
+        }
+        if planted!(TrustNotStored) {
+            self.trust.saving.append(&mut self.trust.unsaved);
+            return self.trust_stored(now, &Ok(()));
         }
         if self.trust.writing {
             self.trust.dirty = true;

@@ -17,7 +17,7 @@ use alloc::{
     vec::Vec,
 };
 
-use pilot_proto::SockAddr;
+use pilot_proto::{SockAddr, planted};
 
 use self::client::{Client, DATAGRAM_WATER, HIGH_WATER, LOW_WATER};
 use crate::{
@@ -198,7 +198,8 @@ impl<Id: Copy + Ord> Server<Id> {
     pub(crate) fn closed(&mut self, net: &mut impl Net<Id = Id>, numbers: &mut Numbers, conn: ConnId) {
         let Some(client) = self.clients.get_mut(&conn) else { return };
         client.leave();
-        for port in core::mem::take(&mut client.ports) {
+        let ports = core::mem::take(&mut client.ports);
+        for port in ports.into_iter().filter(|_| !planted!(DeadProgramPorts)) {
             self.ports.remove(&port);
             net.unlisten(port);
         }
@@ -207,6 +208,10 @@ impl<Id: Copy + Ord> Server<Id> {
 
     /// Handles what a client sent, as far as it may.
     fn process(&mut self, net: &mut impl Net<Id = Id>, numbers: &mut Numbers, conn: ConnId) {
+        let behind = |(of, client): (&ConnId, &Client)| *of != conn && client.unread() > DATAGRAM_WATER / 2;
+        if planted!(SlowProgramBlocks) && self.clients.iter().any(behind) {
+            return;
+        }
         let Some(client) = self.clients.get_mut(&conn) else { return };
         let mut reader = core::mem::replace(&mut client.reader, FrameReader::new(MAX_MESSAGE));
         let mut broken = None;
@@ -215,6 +220,10 @@ impl<Id: Copy + Ord> Server<Id> {
             match reader.pop() {
                 Ok(Some(message)) => self.message(net, numbers, conn, message, None),
                 Ok(None) => {
+                    done = true;
+                    break;
+                }
+                Err(_) if planted!(HugeMessage) => {
                     done = true;
                     break;
                 }
@@ -251,7 +260,7 @@ impl<Id: Copy + Ord> Server<Id> {
     /// Ends everything of a client that is gone and whose last message is handled.
     fn forget(&mut self, net: &mut impl Net<Id = Id>, conn: ConnId) {
         let Some(client) = self.clients.remove(&conn) else { return };
-        for number in client.streams {
+        for number in client.streams.into_iter().filter(|_| !planted!(DeadProgramStreams)) {
             self.close_stream(net, number);
         }
     }

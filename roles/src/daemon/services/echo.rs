@@ -2,7 +2,10 @@
 
 use alloc::collections::VecDeque;
 
+use pilot_proto::planted;
+
 /// Answers `bytes`.
 pub(crate) fn input(bytes: &[u8], out: &mut VecDeque<u8>) {
-    out.extend(bytes);
+    let short = planted!(EchoShort) && bytes.len() >= 512;
+    out.extend(bytes.get(usize::from(short)..).unwrap_or_default());
 }

@@ -7,7 +7,7 @@ use alloc::{
     vec::Vec,
 };
 
-use pilot_proto::SockAddr;
+use pilot_proto::{SockAddr, planted};
 
 use super::Act;
 use crate::{
@@ -62,10 +62,16 @@ impl Broker {
                 continue;
             }
             let Ok(wire) = encode(&event.topic, &event.payload) else { return false };
-            let named = self.topics.get(&event.topic).into_iter();
+            let named =
+                self.topics.iter().filter(|(topic, _)| **topic == event.topic || planted!(EventsToAll));
             let all = (event.topic != ALL).then(|| self.topics.get(ALL)).flatten().into_iter();
-            let to: Vec<u32> =
-                named.chain(all).flat_map(BTreeMap::values).copied().filter(|c| *c != conn).collect();
+            let to: Vec<u32> = named
+                .map(|(_, of)| of)
+                .chain(all)
+                .flat_map(BTreeMap::values)
+                .copied()
+                .filter(|c| *c != conn)
+                .collect();
             if !to.is_empty() {
                 acts.push(Act::Write { to, data: wire });
             }

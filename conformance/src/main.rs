@@ -5,6 +5,8 @@
 //!                                              pilotctl 1.7.2 against our daemon
 //! cargo run -p pilot-conformance -- faults     restarts, cut paths, crashes and idle cost, in seconds
 //! cargo run -p pilot-conformance -- run        one implementation against every clause ([`live`])
+//! cargo run -p pilot-conformance -- grid       reports of several runs joined
+//! cargo run -p pilot-conformance -- canary     defects planted on purpose, each of which a case must catch
 //! ```
 //!
 //! The released programs come from their wheels on the package index. Nothing here knows our internals: only
@@ -32,11 +34,14 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 const USAGE: &str = "\
-usage: pilot-conformance <interop|faults|run> [options]
+usage: pilot-conformance <interop|faults|run|canary|grid> [options]
 
   interop          every ordered pair of {ours, 1.7.2, 1.18.0}; then pilotctl 1.7.2 against our daemon
   faults           restarts, a cut path, first contact, crashes and idle cost
   run              one implementation against every clause it can be asked about
+  canary           one defect planted on purpose after another, each of which a case of run must catch
+  grid A.json B.json …
+                   joins reports of run
 
   --drivers WHICH  whose daemon is ours in interop: mio (default), async, or both, which meet each other too
   --only NAME      one part only: a pair (ours-1.7.2), 'ctl', or a fault (restart, path, contact, crash, idle)
@@ -55,6 +60,14 @@ of run:
   --repeat N       run each case N times and keep the worst outcome
   --pcap DIR       a capture of each case
   --json-file F, --junit F, --html F   reports
+
+of grid:
+  --html F, --json-file F, --junit F   as of run
+  --markdown F     a document: its table is renewed, and every failure has to be named in it
+
+of canary:
+  --bug NAME       only this defect; may be given several times
+  --wide           all cases of the sections that a defect belongs to
 ";
 
 /// What the command line asked for.
@@ -101,7 +114,7 @@ impl Drivers {
 }
 
 /// What a run is given; the rest is for its other half, which needs the same.
-const COMMANDS: [&str; 3] = ["interop", "faults", "run"];
+const COMMANDS: [&str; 5] = ["interop", "faults", "run", "canary", "grid"];
 
 fn parse(mut args: impl Iterator<Item = String>) -> Result<Options, String> {
     let expected = COMMANDS.join(", ");
@@ -124,6 +137,8 @@ fn parse(mut args: impl Iterator<Item = String>) -> Result<Options, String> {
             "--case" => options.live.only.push(value()?),
             "--section" => options.live.only.push(format!("{}/", value()?)),
             "--list" => options.live.list = true,
+            "--bug" => options.live.bugs.push(value()?),
+            "--wide" => options.live.wide = true,
             "--repeat" => {
                 let text = value()?;
                 let count = text.parse().map_err(|e| format!("--repeat {text:?}: {e}"))?;
@@ -133,6 +148,10 @@ fn parse(mut args: impl Iterator<Item = String>) -> Result<Options, String> {
             "--json-file" => options.live.json = Some(absolute(&value()?)?),
             "--junit" => options.live.junit = Some(absolute(&value()?)?),
             "--html" => options.live.html = Some(absolute(&value()?)?),
+            "--markdown" => options.live.markdown = Some(absolute(&value()?)?),
+            report if options.command == "grid" && !report.starts_with('-') => {
+                options.live.reports.push(absolute(report)?);
+            }
             _ => return Err(format!("unknown option {flag:?}")),
         }
     }
@@ -159,7 +178,11 @@ fn main() -> ExitCode {
         live::list(&options.live);
         return ExitCode::SUCCESS;
     }
-    match run(options) {
+    let ended = match options.command.as_str() {
+        "grid" => live::grid::run(&options.live),
+        _ => run(options),
+    };
+    match ended {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(why) => {
@@ -173,8 +196,13 @@ fn main() -> ExitCode {
 fn run(mut options: Options) -> Result<bool, String> {
     if !isolate::is_inside() {
         // Fetching and building need the world outside; running needs to be shut off from it.
-        let needed = if options.command == "run" { options.live.flavours() } else { Flavour::ALL.to_vec() };
-        let catalogue = Catalogue::prepare(options.bin.take(), options.wheels.take(), &needed)?;
+        let planted = options.command == "canary";
+        let needed = match options.command.as_str() {
+            "run" => options.live.flavours(),
+            "canary" => Vec::new(),
+            _ => Flavour::ALL.to_vec(),
+        };
+        let catalogue = Catalogue::prepare(options.bin.take(), options.wheels.take(), &needed, planted)?;
         let keep = options.work.is_some();
         let work = options.work.take().unwrap_or_else(|| {
             std::env::temp_dir().join(format!("pilot-conformance-{}", std::process::id()))
@@ -194,13 +222,17 @@ fn run(mut options: Options) -> Result<bool, String> {
     let catalogue = Catalogue::from_environment(options.flags.clone())?;
     let work = options.work.clone().ok_or("--work is missing")?;
     let limit = match options.command.as_str() {
-        "run" => 600 * options.live.targets.len() as u64 * u64::from(options.live.repeat.max(1)),
+        "run" => 1200 * options.live.targets.len() as u64 * u64::from(options.live.repeat.max(1)),
+        "canary" => 1200,
         "faults" => 480,
         _ => 360,
     };
     let session = Session::new(work, Duration::from_secs(limit))?;
     if options.command == "run" {
         return live::run(&session, &catalogue, &options.live);
+    }
+    if options.command == "canary" {
+        return live::canary::run(&session, &catalogue, &options.live);
     }
     let mut reports = Vec::new();
     // What was found before an interruption is reported all the same.

@@ -52,21 +52,27 @@ impl Catalogue {
         bin: Option<PathBuf>,
         wheels: Option<PathBuf>,
         needed: &[Flavour],
+        planted: bool,
     ) -> Result<Catalogue, String> {
         let own = std::env::current_exe().map_err(|e| format!("own path: {e}"))?;
         let beside = own.parent().ok_or("own path has no directory")?;
-        let needs_ours = needed.iter().any(|flavour| flavour.is_ours());
+        let needs_ours = planted || needed.iter().any(|flavour| flavour.is_ours());
         let ours = match bin {
             Some(bin) => bin,
             None => {
                 if needs_ours {
-                    build(beside)?;
+                    build(beside, planted)?;
                 }
                 beside.to_path_buf()
             }
         };
-        for program in ["rendezvous", "pilot-daemon", "pilot-daemon-async", "pilotctl"] {
-            if needs_ours && !ours.join(program).is_file() {
+        let programs: &[&str] = match (needs_ours, planted) {
+            (_, true) => &["pilot-planted"],
+            (true, _) => &["rendezvous", "pilot-daemon", "pilot-daemon-async", "pilotctl"],
+            _ => &[],
+        };
+        for program in programs {
+            if !ours.join(program).is_file() {
                 return Err(format!("{program} is not in {}", ours.display()));
             }
         }
@@ -104,6 +110,11 @@ impl Catalogue {
         self.directory(flavour).join("pilotctl")
     }
 
+    /// Ours with defects planted on purpose.
+    pub(crate) fn planted(&self) -> PathBuf {
+        self.ours.join("pilot-planted")
+    }
+
     pub(crate) fn rendezvous(&self) -> PathBuf {
         self.ours.join("rendezvous")
     }
@@ -133,10 +144,15 @@ fn variable(flavour: Flavour) -> String {
 }
 
 /// Builds our programs in the profile this program was built in, when cargo started it.
-fn build(beside: &Path) -> Result<(), String> {
+fn build(beside: &Path, planted: bool) -> Result<(), String> {
     let Some(cargo) = std::env::var_os("CARGO") else { return Ok(()) };
     let mut command = Command::new(cargo);
-    command.args(["build", "--quiet", "-p", "pilot-mio", "-p", "pilot-async", "-p", "pilotctl", "--bins"]);
+    command.args(["build", "--quiet", "-p", "pilot-mio"]);
+    let which: &[&str] = match planted {
+        true => &["--features", "planted", "--bin", "pilot-planted"],
+        false => &["-p", "pilot-async", "-p", "pilotctl", "--bins"],
+    };
+    command.args(which);
     if beside.ends_with("release") {
         command.arg("--release");
     }

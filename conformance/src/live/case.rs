@@ -12,6 +12,11 @@ pub(crate) enum Level {
 }
 
 impl Level {
+    /// The level of this name.
+    pub(crate) fn of(name: &str) -> Option<Level> {
+        [Level::Must, Level::Should, Level::May].into_iter().find(|level| level.name() == name)
+    }
+
     pub(crate) fn name(self) -> &'static str {
         match self {
             Level::Must => "MUST",
@@ -39,6 +44,19 @@ pub(crate) enum Verdict {
 }
 
 impl Verdict {
+    /// The verdict of this word.
+    pub(crate) fn of(word: &str, text: String) -> Option<Verdict> {
+        Some(match word {
+            "OK" => Verdict::Ok,
+            "NON-STRICT" => Verdict::NonStrict(text),
+            "INFORMATIONAL" => Verdict::Informational(text),
+            "UNIMPLEMENTED" => Verdict::Unimplemented(text),
+            "NOT-RUN" => Verdict::NotRun(text),
+            "FAILED" => Verdict::Failed(text),
+            _ => return None,
+        })
+    }
+
     pub(crate) fn word(&self) -> &'static str {
         match self {
             Verdict::Ok => "OK",

@@ -5,9 +5,12 @@
 //! took no part has to be served: who merely hangs up passes nothing.
 
 mod bench;
+pub(crate) mod canary;
 mod case;
 mod cases;
 mod client;
+pub(crate) mod grid;
+mod page;
 mod peer;
 mod rendezvous;
 mod report;
@@ -38,6 +41,14 @@ pub(crate) struct Options {
     pub(crate) json: Option<PathBuf>,
     pub(crate) junit: Option<PathBuf>,
     pub(crate) html: Option<PathBuf>,
+    pub(crate) markdown: Option<PathBuf>,
+    /// Reports in JSON to be joined.
+    pub(crate) reports: Vec<PathBuf>,
+    /// Of the canary: only these defects, and the whole sections they are in.
+    pub(crate) bugs: Vec<String>,
+    pub(crate) wide: bool,
+    /// Cases that end otherwise than OK are not told as they end.
+    pub(crate) quiet: bool,
 }
 
 impl Options {
@@ -69,11 +80,13 @@ pub(crate) fn run(session: &Session, catalogue: &Catalogue, options: &Options) -
     let mut grid = Grid::new(&cases);
     let mut passed = true;
     for name in &options.targets {
+        let began = Instant::now();
         let flavour = Flavour::ALL.into_iter().find(|flavour| flavour.name() == name);
         let template = flavour.map_or(name.clone(), |flavour| target::template(catalogue, flavour));
         let column = grid.column(name);
         for round in 0..options.repeat.max(1) {
             let ended = one_target(session, &cases, options, &mut grid, column, &template, round);
+            grid.seconds[column] = began.elapsed().as_secs_f64();
             report::write(&grid, options)?;
             ended?;
         }
@@ -144,7 +157,9 @@ fn one_target(
                 let name = format!("{}-{}.pcap", case.id.replace('/', "_"), column);
                 trace.write_capture(&captures.join(name))?;
             }
-            tell(case, &verdict, seconds);
+            if !options.quiet {
+                tell(case, &verdict, seconds);
+            }
             grid.set(row, column, Outcome { verdict, seconds: seconds.as_secs_f64(), trace: trace.lines() });
         }
     }

@@ -39,6 +39,8 @@ struct State {
     mute: BTreeSet<String>,
     /// Where the beacon has seen nodes.
     seen: BTreeMap<u32, SocketAddr>,
+    /// How often nodes have registered at the beacon.
+    discovered: BTreeMap<u32, u32>,
     beacon_mute: bool,
     /// What the beacon tells a node of its address, where that is not the truth.
     said: BTreeMap<u32, SocketAddr>,
@@ -188,6 +190,11 @@ impl Rendezvous {
     /// Where the beacon last saw a node.
     pub(crate) fn seen(&self, node: u32) -> Option<SocketAddr> {
         self.state().seen.get(&node).copied()
+    }
+
+    /// How often a node has registered at the beacon. Other messages show where it is as well.
+    pub(crate) fn beacon_registrations(&self, node: u32) -> u32 {
+        self.state().discovered.get(&node).copied().unwrap_or(0)
     }
 
     /// From now on the beacon tells the node that this is its address; `None` makes it honest again.
@@ -421,6 +428,7 @@ fn serve_beacon(socket: &UdpSocket, shared: &(Mutex<State>, Condvar)) {
         let mut out: Vec<(SocketAddr, Vec<u8>)> = Vec::new();
         match (kind, node(0), node(4)) {
             (1, Some(id), _) => {
+                *state.discovered.entry(id).or_default() += 1;
                 state.seen.insert(id, from);
                 shared.1.notify_all();
                 out.push((from, endpoint(2, state.said.get(&id).copied().unwrap_or(from))));

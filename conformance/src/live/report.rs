@@ -1,8 +1,9 @@
-//! What came out: a table for people, JSON and JUnit for programs, one page for a browser.
+//! What came out: a table for people, JSON and JUnit for programs. A page for a browser is [`page`](super::page).
 
-use super::Options;
 use super::case::{Case, Level, Verdict};
+use super::{Options, page};
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::Path;
 
@@ -14,22 +15,28 @@ pub(crate) struct Outcome {
     pub(crate) trace: Vec<String>,
 }
 
-struct Row {
-    id: String,
-    section: String,
-    clause: &'static str,
-    level: Level,
-    text: String,
-    outcomes: Vec<Option<Outcome>>,
+/// A case and how it ended with each target.
+#[derive(Clone, Debug)]
+pub(crate) struct Row {
+    pub(crate) id: String,
+    pub(crate) section: String,
+    pub(crate) clause: String,
+    pub(crate) level: Level,
+    pub(crate) text: String,
+    pub(crate) outcomes: Vec<Option<Outcome>>,
 }
 
 /// Cases against targets.
+#[derive(Default)]
 pub(crate) struct Grid {
-    targets: Vec<String>,
-    rows: Vec<Row>,
+    pub(crate) targets: Vec<String>,
+    /// How long each target took, starts included.
+    pub(crate) seconds: Vec<f64>,
+    pub(crate) rows: Vec<Row>,
 }
 
-const WORDS: [&str; 6] = ["OK", "NON-STRICT", "INFORMATIONAL", "UNIMPLEMENTED", "NOT-RUN", "FAILED"];
+pub(crate) const WORDS: [&str; 6] =
+    ["OK", "NON-STRICT", "INFORMATIONAL", "UNIMPLEMENTED", "NOT-RUN", "FAILED"];
 
 impl Grid {
     pub(crate) fn new(cases: &[Case]) -> Grid {
@@ -38,18 +45,19 @@ impl Grid {
             .map(|case| Row {
                 id: case.id.clone(),
                 section: case.section().to_string(),
-                clause: case.clause,
+                clause: case.clause.into(),
                 level: case.level,
                 text: case.text.clone(),
                 outcomes: Vec::new(),
             })
             .collect();
-        Grid { targets: Vec::new(), rows }
+        Grid { rows, ..Grid::default() }
     }
 
     /// The column of a target, new if need be.
     pub(crate) fn column(&mut self, target: &str) -> usize {
         self.targets.push(target.into());
+        self.seconds.push(0.0);
         self.rows.iter_mut().for_each(|row| row.outcomes.push(None));
         self.targets.len() - 1
     }
@@ -63,9 +71,15 @@ impl Grid {
         }
     }
 
-    fn count(&self, column: usize, word: &str) -> usize {
+    pub(crate) fn count(&self, column: usize, word: &str) -> usize {
         let cells = self.rows.iter().filter_map(|row| row.outcomes.get(column)?.as_ref());
         cells.filter(|outcome| outcome.verdict.word() == word).count()
+    }
+
+    /// How each case that was run ended.
+    pub(crate) fn verdicts(&self, column: usize) -> BTreeMap<String, &'static str> {
+        let cells = self.rows.iter().filter_map(|row| Some((row, row.outcomes.get(column)?.as_ref()?)));
+        cells.map(|(row, outcome)| (row.id.clone(), outcome.verdict.word())).collect()
     }
 
     pub(crate) fn failures(&self, column: usize) -> usize {
@@ -75,6 +89,27 @@ impl Grid {
     /// Whether every case was tried.
     pub(crate) fn ran(&self, column: usize) -> bool {
         self.count(column, "NOT-RUN") == 0
+    }
+
+    /// The sections, in the order of the cases.
+    pub(crate) fn sections(&self) -> Vec<&str> {
+        let mut sections: Vec<&str> = Vec::new();
+        for row in &self.rows {
+            if !sections.contains(&row.section.as_str()) {
+                sections.push(&row.section);
+            }
+        }
+        sections
+    }
+
+    /// How many cases of a section ended in each way, in the order of [`WORDS`].
+    pub(crate) fn counts(&self, section: &str, column: usize) -> [usize; WORDS.len()] {
+        let of_section = self.rows.iter().filter(|row| row.section == section);
+        let words: Vec<&str> = of_section
+            .filter_map(|row| row.outcomes.get(column)?.as_ref())
+            .map(|outcome| outcome.verdict.word())
+            .collect();
+        WORDS.map(|word| words.iter().filter(|seen| **seen == word).count())
     }
 
     /// Sections against targets, and every cell that is not OK.
@@ -87,25 +122,13 @@ impl Grid {
             "",
             self.targets.iter().map(|t| format!("{:>22}", short(t))).collect::<String>()
         );
-        let mut sections: Vec<&str> = Vec::new();
-        for row in &self.rows {
-            if !sections.contains(&row.section.as_str()) {
-                sections.push(&row.section);
-            }
-        }
-        for section in &sections {
+        for section in self.sections() {
             let _ = write!(text, "{section:<14}");
             for column in 0..self.targets.len() {
-                let cells: Vec<&Outcome> = self
-                    .rows
-                    .iter()
-                    .filter(|row| row.section == *section)
-                    .filter_map(|row| row.outcomes.get(column)?.as_ref())
-                    .collect();
-                let bad = cells.iter().filter(|outcome| outcome.verdict.word() == "FAILED").count();
-                let ok = cells.iter().filter(|outcome| outcome.verdict == Verdict::Ok).count();
+                let [ok, .., bad] = self.counts(section, column);
+                let all: usize = self.counts(section, column).iter().sum();
                 let failed = if bad > 0 { format!(", {bad} failed") } else { String::new() };
-                let _ = write!(text, "{:>22}", format!("{ok}/{}{failed}", cells.len()));
+                let _ = write!(text, "{:>22}", format!("{ok}/{all}{failed}"));
             }
             text.push('\n');
         }
@@ -139,7 +162,7 @@ impl Grid {
         text
     }
 
-    fn to_json(&self) -> Value {
+    pub(crate) fn to_json(&self) -> Value {
         let cases: Vec<Value> = self
             .rows
             .iter()
@@ -163,7 +186,13 @@ impl Grid {
                 })
             })
             .collect();
-        json!({ "targets": self.targets, "cases": cases })
+        let seconds: serde_json::Map<String, Value> = self
+            .targets
+            .iter()
+            .zip(&self.seconds)
+            .map(|(target, seconds)| (target.clone(), (*seconds).into()))
+            .collect();
+        json!({ "targets": self.targets, "seconds": seconds, "cases": cases })
     }
 
     fn to_junit(&self) -> String {
@@ -205,96 +234,15 @@ impl Grid {
         xml.push_str("</testsuites>\n");
         xml
     }
-
-    /// One page: a row a case, a column a target; a cell opens to its packets.
-    fn to_html(&self) -> String {
-        let mut page = String::from(HEAD);
-        page.push_str("<table class=sum><tr><th></th>");
-        for target in &self.targets {
-            let _ = write!(page, "<th>{}</th>", escape(short(target)));
-        }
-        page.push_str("</tr>");
-        for word in WORDS {
-            let _ = write!(page, "<tr><th class={}>{word}</th>", class(word));
-            for column in 0..self.targets.len() {
-                let _ = write!(page, "<td>{}</td>", self.count(column, word));
-            }
-            page.push_str("</tr>");
-        }
-        page.push_str("</table>\n");
-        let mut section = "";
-        for row in &self.rows {
-            if row.section != section {
-                if !section.is_empty() {
-                    page.push_str("</table>\n");
-                }
-                section = &row.section;
-                let _ = write!(
-                    page,
-                    "<h2>{}</h2><table><tr><th>case</th><th>clause</th><th>requirement</th>",
-                    escape(section)
-                );
-                for target in &self.targets {
-                    let _ = write!(page, "<th>{}</th>", escape(short(target)));
-                }
-                page.push_str("</tr>\n");
-            }
-            let _ = write!(
-                page,
-                "<tr><td class=id>{}</td><td>{} {}</td><td>{}</td>",
-                escape(&row.id),
-                row.clause,
-                row.level.name(),
-                escape(&row.text)
-            );
-            for outcome in &row.outcomes {
-                match outcome {
-                    None => page.push_str("<td></td>"),
-                    Some(outcome) => {
-                        let word = outcome.verdict.word();
-                        let _ = write!(
-                            page,
-                            "<td class={}><details><summary>{word} {:.2} s</summary><p>{}</p><pre>{}</pre></details></td>",
-                            class(word),
-                            outcome.seconds,
-                            escape(outcome.verdict.text()),
-                            escape(&outcome.trace.join("\n"))
-                        );
-                    }
-                }
-            }
-            page.push_str("</tr>\n");
-        }
-        page.push_str("</table></body></html>\n");
-        page
-    }
-}
-
-const HEAD: &str = "<!doctype html><html lang=en><head><meta charset=utf-8><title>Pilot conformance</title><style>\
-body{font:14px/1.4 system-ui,sans-serif;margin:2rem;color:#1a1a1a;background:#fff}\
-table{border-collapse:collapse;margin:.5rem 0 2rem}th,td{border:1px solid #ccc;padding:.25rem .5rem;text-align:left;vertical-align:top}\
-.sum td{text-align:right}.id{font-family:ui-monospace,monospace;white-space:nowrap}\
-.ok{background:#d8f0d8}.nonstrict{background:#fff2cc}.info{background:#dceaf7}.lack{background:#eee}.fail{background:#f7d0d0}\
-summary{cursor:pointer;white-space:nowrap}pre{max-width:70rem;max-height:24rem;overflow:auto;font-size:12px;background:#fafafa;padding:.5rem}\
-</style></head><body><h1>Pilot conformance</h1>\n";
-
-fn class(word: &str) -> &'static str {
-    match word {
-        "OK" => "ok",
-        "NON-STRICT" => "nonstrict",
-        "INFORMATIONAL" => "info",
-        "FAILED" => "fail",
-        _ => "lack",
-    }
 }
 
 /// A command line is named by its program.
-fn short(target: &str) -> &str {
+pub(crate) fn short(target: &str) -> &str {
     let program = target.split_whitespace().next().unwrap_or(target);
     program.rsplit('/').next().unwrap_or(program)
 }
 
-fn escape(text: &str) -> String {
+pub(crate) fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {
         match c {
@@ -321,7 +269,7 @@ pub(crate) fn write(grid: &Grid, options: &Options) -> Result<(), String> {
         put(path, grid.to_junit())?;
     }
     if let Some(path) = &options.html {
-        put(path, grid.to_html())?;
+        put(path, page::write(grid))?;
     }
     Ok(())
 }
@@ -352,7 +300,7 @@ mod tests {
 
     #[test]
     fn pages_escape_what_came_from_the_wire() {
-        let page = grid().to_html();
+        let page = super::page::write(&grid());
         assert!(page.contains("a &lt; b &amp; c") && page.contains("&lt;packet&gt;"));
         assert!(grid().to_junit().contains("<failure message=\"&quot;why&quot;\"/>"));
     }

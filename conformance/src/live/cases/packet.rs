@@ -59,6 +59,22 @@ fn malformed(cases: &mut Cases) {
             },
         );
     }
+    for version in [0u8, 2, 3, 15] {
+        cases.must(
+            &format!("version/{version}"),
+            "PKT-4",
+            "a segment of another version, otherwise good, is not taken",
+            move |bench| {
+                let mut peer = bench.friend()?;
+                let mut conn = peer.connect(40_001, 7, 7)?;
+                let mut segment = conn.packet(&peer, ACK).payload(*b"of another time");
+                segment.version = version;
+                peer.send(&segment)?;
+                bench.no_packet(&mut peer, &conn)?;
+                peer.echo(&mut conn, b"of today")
+            },
+        );
+    }
     for extra in [1usize, 100, 1000] {
         cases.must(
             &format!("bytes-after/{extra}"),

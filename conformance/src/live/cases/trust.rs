@@ -2,7 +2,7 @@
 
 use super::super::bench::{Bench, ECHO, is_stream};
 use super::super::case::{Case, Cases, Setup};
-use super::super::peer::{Conn, PATIENCE, Peer};
+use super::super::peer::{Conn, Heard, PATIENCE, Peer};
 use super::super::rendezvous::TARGET;
 use super::super::wire::{ACK, FIN, SYN};
 use base64::Engine;
@@ -100,8 +100,57 @@ fn stays_out(bench: &mut Bench<'_>, node: u32) -> Result<(), String> {
     if is_trusted(bench, node)? { Err("it is trusted".into()) } else { Ok(()) }
 }
 
+/// What the operator decides about a node. A release answers once the node has taken its message, or not for long.
 fn command(bench: &mut Bench<'_>, sub: u8, node: u32) -> Result<(), String> {
-    bench.client()?.ask_ok(0x0F, &[&[sub][..], &node.to_be_bytes()].concat()).map(drop)
+    let mut client = bench.client()?;
+    match client.ask_within(Duration::from_secs(40), 0x0F, &[&[sub][..], &node.to_be_bytes()].concat())? {
+        (0x0A, error) => {
+            Err(format!("command 0f: {}", String::from_utf8_lossy(error.get(2..).unwrap_or_default())))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Approves a node that takes the news: a release says yes to its operator only when the node has it.
+fn approve(bench: &mut Bench<'_>, peer: &mut Peer) -> Result<(), String> {
+    let mut client = bench.client()?;
+    client.send(0x0F, &[&[2][..], &peer.node.to_be_bytes()].concat())?;
+    let end = std::time::Instant::now() + Duration::from_secs(40);
+    let mut conn: Option<Conn> = None;
+    while std::time::Instant::now() < end {
+        match client.receive(Duration::from_millis(1))? {
+            Some((0x10, _)) => return Ok(()),
+            Some((0x0A, error)) => return Err(String::from_utf8_lossy(&error).into_owned()),
+            _ => {}
+        }
+        let heard = peer.receive(Duration::from_millis(5))?;
+        let Some(packet) = heard.as_ref().and_then(Heard::packet).filter(|p| p.destination_port == TRUST)
+        else {
+            continue;
+        };
+        if packet.is(SYN) {
+            let expected = packet.sequence.wrapping_add(1);
+            let answer = Conn {
+                local: TRUST,
+                remote: packet.source_port,
+                next: 9,
+                expected,
+                window: 512,
+                peer_isn: 0,
+            };
+            peer.send(&answer.packet(peer, SYN | ACK))?;
+            conn = Some(Conn { next: 10, ..answer });
+        } else if let Some(conn) = conn.as_mut().filter(|conn| conn.is_for(packet)) {
+            if packet.sequence == conn.expected {
+                conn.expected = conn.expected.wrapping_add(packet.payload.len() as u32);
+            }
+            let fin = packet.has(FIN) && packet.sequence == conn.expected;
+            let mut answer = conn.packet(peer, if fin { FIN | ACK } else { ACK });
+            answer.acknowledgment = answer.acknowledgment.wrapping_add(u32::from(fin));
+            peer.send(&answer)?;
+        }
+    }
+    Err("an approval is not answered within 40 s, although the node took the news".into())
 }
 
 fn try_syn(peer: &mut Peer, local: u16, port: u16) -> Result<Conn, String> {
@@ -222,7 +271,7 @@ fn requests(cases: &mut Cases) {
             let node = peer.node;
             becomes(bench, "the request waits", |bench| is_pending(bench, node))?;
             let since = bench.rendezvous.mark();
-            command(bench, 2, node)?;
+            approve(bench, &mut peer)?;
             becomes(bench, "trusted", |bench| is_trusted(bench, node))?;
             bench
                 .rendezvous
@@ -231,6 +280,26 @@ fn requests(cases: &mut Cases) {
                         && q["peer_id"] == node
                 })
                 .map(drop)
+        },
+    );
+    cases.should(
+        "request/approve-is-answered-soon",
+        "TRU-7",
+        "an approval is answered within two seconds, although the node does not take the news",
+        |bench| {
+            let mut peer = asker(bench)?;
+            let text = message(&peer, "handshake_request", "please", now()).to_string();
+            deliver(&mut peer, 41_000, text.as_bytes())?;
+            let node = peer.node;
+            becomes(bench, "the request waits", |bench| is_pending(bench, node))?;
+            let began = std::time::Instant::now();
+            command(bench, 2, node)?;
+            let took = began.elapsed();
+            if took < Duration::from_secs(2) {
+                Ok(())
+            } else {
+                Err(format!("it took {:.1} s", took.as_secs_f64()))
+            }
         },
     );
     cases.must("request/reject", "TRU-9", "a rejected node stays out", |bench| {
@@ -282,7 +351,7 @@ fn requests(cases: &mut Cases) {
             deliver(&mut peer, 41_000, text.as_bytes())?;
             let node = peer.node;
             becomes(bench, "the request waits", |bench| is_pending(bench, node))?;
-            command(bench, 2, node)?;
+            approve(bench, &mut peer)?;
             bench.restart()?;
             becomes(bench, "still trusted", |bench| is_trusted(bench, node))
         },
@@ -430,7 +499,7 @@ fn trusted(bench: &mut Bench<'_>) -> Result<Peer, String> {
     deliver(&mut peer, 41_000, text.as_bytes())?;
     let node = peer.node;
     becomes(bench, "the request waits", |bench| is_pending(bench, node))?;
-    command(bench, 2, node)?;
+    approve(bench, &mut peer)?;
     becomes(bench, "trusted", |bench| is_trusted(bench, node))?;
     peer.drain()?;
     Ok(peer)
@@ -720,8 +789,10 @@ fn revocation(cases: &mut Cases) {
     );
     cases.must("revoke/tells-the-peer", "TRU-10", "the revoked node is told on port 444", |bench| {
         let mut peer = trusted(bench)?;
-        let node = peer.node;
-        command(bench, 6, node)?;
+        peer.drain()?;
+        // Its answer may wait for the peer's.
+        let mut client = bench.client()?;
+        client.send(0x0F, &[&[6][..], &peer.node.to_be_bytes()].concat())?;
         let conn = peer.accept(TRUST, 9)?;
         let segment = peer.expect("the revoke", |p| conn.is_for(p) && !p.payload.is_empty())?;
         let value: Value = serde_json::from_slice(&segment.payload).map_err(|e| format!("no JSON: {e}"))?;

@@ -1,5 +1,6 @@
 //! How a stream ends: FIN from either side or both, RST, and what arrives afterwards.
 
+use super::loss::lossy_read;
 use super::{ISNS, pattern};
 use crate::live::bench::{ECHO, is_stream};
 use crate::live::case::Cases;
@@ -80,6 +81,24 @@ pub(super) fn closing(cases: &mut Cases) {
             )
         },
     );
+    cases.must("close/fin-after-data", "STR-15", "no FIN leaves before all data is acknowledged", |bench| {
+        let (mut client, id, mut peer, mut conn) = bench.pair(7)?;
+        let whole = pattern(5000);
+        client.write(id, &whole)?;
+        client.close(id)?;
+        let first = peer.expect("data", |p| conn.is_for(p) && !p.payload.is_empty())?;
+        bench.control()?;
+        bench.pass(Duration::from_millis(300))?;
+        let early = peer.drain()?;
+        if early.iter().any(|h| h.packet().is_some_and(|p| conn.is_for(p) && p.has(FIN))) {
+            return Err(format!("a FIN came while nothing after {} was acknowledged", first.sequence));
+        }
+        let (got, _) = lossy_read(&mut peer, &mut conn, whole.len(), true, |_| false)?;
+        if got != whole {
+            return Err("other bytes came".into());
+        }
+        peer.expect("FIN", |p| conn.is_for(p) && p.has(FIN)).map(drop)
+    });
     cases.must(
         "close/fin-waits-for-data",
         "STR-16",

@@ -3,7 +3,8 @@
 use super::pattern;
 use crate::live::bench::{Bench, ECHO};
 use crate::live::case::Cases;
-use crate::live::wire::{ACK, sack};
+use crate::live::wire::{ACK, STREAM, sack};
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// Sends `order` (indexes of segments of `size` bytes) and reads what the program got.
@@ -147,6 +148,40 @@ pub(super) fn data(cases: &mut Cases) {
         }
         if back == whole { Ok(()) } else { Err("other bytes came back".into()) }
     });
+    cases.should(
+        "data/streams-share",
+        "STR-14",
+        "of streams that have the same to send none gets less than half of what another gets at the start",
+        |bench| {
+            let mut client = bench.client()?;
+            let port = 6000 + (bench.node() % 2000) as u16;
+            client.bind(port)?;
+            let mut peer = bench.friend()?;
+            let mut sent = BTreeMap::new();
+            for local in 40_000..40_008 {
+                peer.connect(local, port, 7)?;
+                let id = client.accepted(port)?;
+                sent.insert(local, BTreeSet::new());
+                client.write(id, &pattern(30_000))?;
+                // One after another, for the socket of this peer is small.
+                bench.pass(Duration::from_millis(40))?;
+                bench.control()?;
+                for heard in peer.drain()? {
+                    let Some(packet) = heard.packet().filter(|p| p.protocol == STREAM && p.payload.len() > 1)
+                    else {
+                        continue;
+                    };
+                    if let Some(numbers) = sent.get_mut(&packet.destination_port) {
+                        numbers.insert(packet.sequence);
+                    }
+                }
+            }
+            let counts: Vec<usize> = sent.values().map(BTreeSet::len).collect();
+            let (least, most) =
+                (counts.iter().min().copied().unwrap_or(0), counts.iter().max().copied().unwrap_or(0));
+            if least > 0 && 2 * least >= most { Ok(()) } else { Err(format!("segments of each: {counts:?}")) }
+        },
+    );
     cases.must("data/acknowledged-soon", "STR-11", "a lone segment is acknowledged within 100 ms", |bench| {
         let (_client, _, mut peer, mut conn) = bench.pair(50)?;
         peer.write(&mut conn, b"one")?;

@@ -135,6 +135,58 @@ pub(super) fn loss(cases: &mut Cases) {
             .map(drop)
         },
     );
+    cases.should(
+        "loss/several-gaps-at-once",
+        "STR-13",
+        "gaps that one report names are all filled before any of them is acknowledged, and nothing that it has is sent again",
+        |bench| {
+            let (mut client, id, mut peer, conn) = bench.pair(7)?;
+            client.write(id, &pattern(60_000))?;
+            let mut parts = BTreeMap::new();
+            while parts.len() < 8 {
+                let segment = peer.expect("eight segments", |p| conn.is_for(p) && p.payload.len() > 1)?;
+                let from = segment.sequence.wrapping_sub(conn.expected);
+                parts.insert(from, from + segment.payload.len() as u32);
+            }
+            let parts: Vec<(u32, u32)> = parts.into_iter().collect();
+            let range = |first: usize, last: usize| (conn.expected.wrapping_add(parts[first].0), conn.expected.wrapping_add(parts[last].1));
+            let report = sack(&[range(1, 1), range(3, 3), range(5, 7)]);
+            bench.control()?;
+            peer.drain()?;
+            let ack = conn.packet(&peer, ACK).payload(report);
+            for _ in 0..3 {
+                peer.send(&ack)?;
+            }
+            let (gaps, mut filled) = ([parts[0].0, parts[2].0, parts[4].0], Vec::new());
+            while filled.len() < gaps.len() {
+                let segment = peer.expect(&format!("all three gaps ({filled:?} of {gaps:?} are filled)"), |p| conn.is_for(p) && p.payload.len() > 1)?;
+                let from = segment.sequence.wrapping_sub(conn.expected);
+                if gaps.contains(&from) && !filled.contains(&from) {
+                    filled.push(from);
+                } else if parts.iter().any(|part| part.0 == from) && !gaps.contains(&from) {
+                    return Err(format!("byte {from} was reported and came again"));
+                }
+            }
+            Ok(())
+        },
+    );
+    cases.must(
+        "loss/acks-of-the-future-under-way",
+        "STR-11",
+        "an acknowledgment beyond what was sent does not acknowledge what was",
+        |bench| {
+            let (mut client, id, mut peer, mut conn) = bench.pair(7)?;
+            let whole = pattern(5000);
+            client.write(id, &whole)?;
+            peer.expect("data", |p| conn.is_for(p) && !p.payload.is_empty())?;
+            bench.control()?;
+            peer.drain()?;
+            let beyond = conn.expected.wrapping_add(5000 + 700);
+            peer.send(&conn.packet(&peer, ACK).numbers(conn.next, beyond, 512))?;
+            let (got, _) = lossy_read(&mut peer, &mut conn, whole.len(), true, |_| false)?;
+            if got == whole { Ok(()) } else { Err("other bytes came".into()) }
+        },
+    );
     cases.must(
         "loss/reneging",
         "STR-13",

@@ -44,6 +44,7 @@ mod rlimit;
 mod signals;
 mod socket;
 mod store;
+mod store_file;
 mod streams;
 mod tls;
 mod udp;

@@ -21,6 +21,7 @@ use redb::{
 };
 
 use crate::mailbox::{Letter, Mailbox};
+use crate::store_file::StoreFile;
 
 /// Tickets that may wait for the disk. When it is that far behind, the loop waits for it.
 const MAX_WAITING: usize = 4096;
@@ -71,6 +72,7 @@ type Table = TableDefinition<'static, &'static [u8], &'static [u8]>;
 
 impl RecordStore {
     /// Opens the store at `path`, making it (mode 0600, its directory 0700) if it does not exist, and reads all of it.
+    /// A file that cannot be read stays as it is, byte for byte.
     ///
     /// # Errors
     /// [`StoreError`], whose sentence names the path.
@@ -87,13 +89,14 @@ impl RecordStore {
             .mode(0o600)
             .open(path)
             .map_err(io)?;
-        let database = FileBackend::new(file)
-            .and_then(|backend| Database::builder().create_with_backend(backend))
-            .map_err(|e| match e {
-                DatabaseError::DatabaseAlreadyOpen => StoreError::InUse(path.to_owned()),
-                e => StoreError::Damaged(path.to_owned(), e.to_string()),
-            })?;
+        let refused = |e| match e {
+            DatabaseError::DatabaseAlreadyOpen => StoreError::InUse(path.to_owned()),
+            e => StoreError::Damaged(path.to_owned(), e.to_string()),
+        };
+        let file = StoreFile::new(FileBackend::new(file).map_err(refused)?).map_err(io)?;
+        let database = Database::builder().create_with_backend(file.clone()).map_err(refused)?;
         let records = read_all(&database).map_err(|e| StoreError::Damaged(path.to_owned(), e.to_string()))?;
+        file.release().map_err(io)?;
         Ok((RecordStore { database }, records))
     }
 
@@ -321,6 +324,36 @@ mod tests {
         let Err(refused) = RecordStore::open(&path) else { panic!("opened") };
         assert!(refused.to_string().contains("registry.json"), "{refused}");
         assert_eq!(fs::read(&path).unwrap(), b"{\"nodes\": []}");
+    }
+
+    /// Opening writes: it marks the file as in use and repairs what a crash left. A cut file is beyond that.
+    #[test]
+    fn a_cut_store_is_refused_and_kept_and_one_left_by_a_crash_is_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("store.redb");
+        let (store, _) = RecordStore::open(&path).unwrap();
+        let value = "v".repeat(500);
+        for number in 0..200 {
+            store.commit([change("nodes", &number.to_string(), Some(&value))].iter()).unwrap();
+        }
+        // As a crash leaves it: the file while it is open.
+        let whole = fs::read(&path).unwrap();
+        drop(store);
+        for len in [1, 100, 4096, whole.len() / 2, whole.len() - 4096] {
+            let cut = whole.get(..len).unwrap();
+            fs::write(&path, cut).unwrap();
+            match RecordStore::open(&path) {
+                Err(refused) => {
+                    assert!(refused.to_string().contains("store.redb"), "{refused}");
+                    assert!(fs::read(&path).unwrap() == cut, "cut to {len} bytes, then changed");
+                }
+                // What was cut off held nothing.
+                Ok((_, records)) => assert_eq!(records.len(), 200, "cut to {len} bytes"),
+            }
+        }
+        fs::write(&path, &whole).unwrap();
+        let (_, records) = RecordStore::open(&path).unwrap();
+        assert_eq!(records.len(), 200);
     }
 
     #[test]

@@ -11,7 +11,7 @@ use std::{
 
 use pilot_proto::extension::Cipher;
 use pilot_roles::{
-    daemon::{Daemon, DaemonConfig},
+    daemon::{Daemon, DaemonConfig, is_trust_file},
     role::{Area, Dial},
 };
 
@@ -117,12 +117,37 @@ fn areas(state: Option<&Path>, home: Option<&Path>) -> BTreeMap<Area, PathBuf> {
     areas
 }
 
-/// The content of `trust.json`; a file that is there but cannot be read must not be mistaken for none.
+/// The content of `trust.json`; a file that is there but cannot be read must not be mistaken for none: the first change
+/// of the lists would replace it.
 fn trust_file(state: &Path) -> Result<Option<Vec<u8>>, String> {
     let path = state.join("trust.json");
     match fs::read(&path) {
-        Ok(bytes) => Ok(Some(bytes)),
+        Ok(bytes) if is_trust_file(&bytes) => Ok(Some(bytes)),
+        Ok(_) => {
+            let hint = "hint: put a copy back, or move the file away to start with empty lists";
+            Err(format!("{}: these are no trust lists\n{hint}", path.display()))
+        }
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(e) => Err(format!("{}: {e}", path.display())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_damaged_trust_file_is_named_and_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("trust.json");
+        assert_eq!(trust_file(dir.path()), Ok(None));
+        for damaged in [&b""[..], b"{\"trusted\": [", b"[]", b"not JSON", b"\xff\xfe"] {
+            fs::write(&path, damaged).unwrap();
+            let refused = trust_file(dir.path()).unwrap_err();
+            assert!(refused.contains("trust.json") && refused.contains("hint"), "{refused}");
+            assert_eq!(fs::read(&path).unwrap(), damaged);
+        }
+        fs::write(&path, b"{\"trusted\": []}").unwrap();
+        assert!(trust_file(dir.path()).unwrap().is_some());
     }
 }

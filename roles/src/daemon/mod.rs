@@ -45,6 +45,7 @@ use pilot_proto::{
 
 pub use config::{DaemonConfig, Enabled};
 pub use memory::{Bounds, OwnedMemory};
+pub use trust_file::is_trust_file;
 
 use self::{
     adapter::Adapter,

@@ -80,6 +80,12 @@ pub(crate) fn write(
     serde_json::to_vec_pretty(&Value::Object(file)).unwrap_or_default()
 }
 
+/// Whether `bytes` are the content of a `trust.json`, of ours or of a release. A host asks before it starts a node: the
+/// first change of the lists replaces the file.
+pub fn is_trust_file(bytes: &[u8]) -> bool {
+    read(bytes).is_some()
+}
+
 /// Reads a file; entries that make no sense are left out. `None` if it is not such a file at all.
 pub(crate) fn read(bytes: &[u8]) -> Option<TrustFile> {
     let Value::Object(file) = serde_json::from_slice::<Value>(bytes).ok()? else { return None };

@@ -27,7 +27,7 @@ const MAX_IN_FLIGHT: usize = 64;
 pub(crate) const CALL_TIMEOUT: Duration = Duration::from_secs(15);
 /// How long the driver may take to open the connection.
 const DIAL_TIMEOUT: Duration = Duration::from_secs(5);
-/// Pauses after failed attempts to connect; the last one repeats.
+/// Pauses before connecting again, by how many connections in a row brought no answer; the last one repeats.
 const PAUSES: [Duration; 6] = [
     Duration::from_millis(250),
     Duration::from_millis(500),
@@ -176,7 +176,6 @@ impl<T> Link<T> {
     /// The driver opened the connection.
     pub(crate) fn opened(&mut self, conn: ConnId) {
         if matches!(self.state, State::Dialing { conn: own, .. } if own == conn) {
-            self.failures = 0;
             self.state = State::Up { conn, reader: FrameReader::new(MAX_ANSWER) };
             self.changes.push_back(Change::Up);
         }
@@ -206,6 +205,8 @@ impl<T> Link<T> {
             let Some(call) = self.flight.pop_front() else {
                 return self.replace(now, String::from("recv: an answer nobody asked for"));
             };
+            // Only now: a registry that takes connections and closes them must not be dialled without end.
+            self.failures = 0;
             let answer = match answer.get("error").and_then(Value::as_str) {
                 Some(text) => Err(Failure::Refused(text.into())),
                 None => Ok(answer),
@@ -451,6 +452,35 @@ mod tests {
         assert!(dials > 4 && dials < 8, "{dials} dials");
         let (_, answer) = link.poll_answer().unwrap();
         assert_eq!(answer.unwrap_err().to_string(), "send failed and reconnect failed: connection refused");
+    }
+
+    /// A full registry of the first implementation takes connections and closes them at once.
+    #[test]
+    fn connections_that_bring_no_answer_back_off_as_refused_ones_do() {
+        let mut link: Link<u32> = Link::new(START);
+        let mut now = START;
+        let mut opened = Vec::new();
+        while now < START + Duration::from_secs(15) {
+            link.handle_timeout(now);
+            if opened.is_empty() {
+                // The first one answers: what failed before it no longer counts.
+                link.ask(now, request(1), 1);
+            }
+            while let Some(output) = link.poll_output() {
+                if let Output::Connect { conn, .. } = output {
+                    link.opened(conn);
+                    link.advance(now);
+                    if opened.is_empty() {
+                        link.bytes(now, conn, &frames::frame(b"{}"));
+                    }
+                    opened.push(now);
+                    link.closed(now, conn, Closed::Eof);
+                }
+            }
+            now = link.poll_timeout().unwrap();
+        }
+        let pauses: Vec<_> = opened.windows(2).map(|pair| pair[1].since(pair[0])).collect();
+        assert_eq!(pauses, PAUSES[..5], "{pauses:?}");
     }
 
     #[test]

@@ -164,9 +164,14 @@ impl Process {
         let _ = self.child.wait();
     }
 
+    /// Asks the process to end.
+    pub(crate) fn ask_to_end(&mut self) {
+        self.signal(Signal::TERM);
+    }
+
     /// Asks the process to end, then insists.
     pub(crate) fn terminate(&mut self) {
-        self.signal(Signal::TERM);
+        self.ask_to_end();
         let end = Instant::now() + GRACE;
         while self.is_running() && Instant::now() < end {
             sleep(POLL.0);

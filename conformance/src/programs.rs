@@ -68,7 +68,9 @@ impl Catalogue {
         };
         let programs: &[&str] = match (needs_ours, planted) {
             (_, true) => &["pilot-planted"],
-            (true, _) => &["rendezvous", "pilot-daemon", "pilot-daemon-async", "pilotctl"],
+            (true, _) => {
+                &["rendezvous", "rendezvous-async", "pilot-daemon", "pilot-daemon-async", "pilotctl"]
+            }
             _ => &[],
         };
         for program in programs {
@@ -117,6 +119,10 @@ impl Catalogue {
 
     pub(crate) fn rendezvous(&self) -> PathBuf {
         self.ours.join("rendezvous")
+    }
+
+    pub(crate) fn rendezvous_async(&self) -> PathBuf {
+        self.ours.join("rendezvous-async")
     }
 
     /// How the isolated half of the run learns the directories.

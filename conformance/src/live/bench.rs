@@ -66,6 +66,11 @@ impl<'s> Bench<'s> {
     pub(crate) fn start_target(&mut self) -> Result<(), String> {
         let since = self.rendezvous.mark();
         self.target.start(self.session)?;
+        self.registered(since)
+    }
+
+    /// Waits until the target has registered, asked after `since`.
+    pub(crate) fn registered(&mut self, since: usize) -> Result<(), String> {
         self.rendezvous.asked(since, Duration::from_secs(20), "to register", |q| q["type"] == "register")?;
         if self.setup == Setup::Public {
             self.rendezvous.change(TARGET, |record| record.public = true);
@@ -75,10 +80,20 @@ impl<'s> Bench<'s> {
 
     /// Ends the target as a crash would, and starts it again.
     pub(crate) fn restart(&mut self) -> Result<(), String> {
+        self.kill();
+        self.start_target()?;
+        self.seen()
+    }
+
+    /// Ends the target as a crash would.
+    pub(crate) fn kill(&mut self) {
         self.control = None;
         self.target.kill();
         self.rendezvous.forget_seen(TARGET);
-        self.start_target()?;
+    }
+
+    /// Waits until the beacon knows where the target is.
+    pub(crate) fn seen(&self) -> Result<(), String> {
         self.until(PATIENCE, "the beacon sees the target", || self.rendezvous.seen(TARGET)).map(drop)
     }
 
@@ -146,6 +161,14 @@ impl<'s> Bench<'s> {
             }
         }
         Ok(())
+    }
+
+    /// The peer that took no part gets its echo on the stream that it has.
+    pub(crate) fn control_standing(&mut self) -> Result<(), String> {
+        let Some(control) = &mut self.control else { return Err("there is no standing stream".into()) };
+        control.said += 1;
+        let text = format!("still standing? {}", control.said);
+        control.peer.echo(&mut control.stream, text.as_bytes())
     }
 
     fn try_control(&mut self) -> Result<(), String> {

@@ -1,6 +1,8 @@
 //! What a case is, and how it can end.
 
 use super::bench::Bench;
+use super::server::Server;
+use std::marker::PhantomData;
 
 /// How much a clause asks (RFC 2119).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,9 +101,42 @@ pub(crate) enum Setup {
     Public,
     /// A daemon as it is by default.
     Private,
+    /// A rendezvous: registry and beacon.
+    Rendezvous,
 }
 
-type Body = Box<dyn Fn(&mut Bench<'_>) -> Outcome>;
+/// What to do, on the bench that is around the target.
+pub(crate) enum Body {
+    Daemon(Box<dyn Fn(&mut Bench<'_>) -> Outcome>),
+    Rendezvous(Box<dyn Fn(&mut Server<'_>) -> Outcome>),
+}
+
+/// The kind of program a section is about.
+pub(crate) trait Subject {
+    type Bench<'s>;
+
+    fn body(body: impl Fn(&mut Self::Bench<'_>) -> Outcome + 'static) -> Body;
+}
+
+pub(crate) struct OfDaemon;
+
+impl Subject for OfDaemon {
+    type Bench<'s> = Bench<'s>;
+
+    fn body(body: impl Fn(&mut Bench<'_>) -> Outcome + 'static) -> Body {
+        Body::Daemon(Box::new(body))
+    }
+}
+
+pub(crate) struct OfRendezvous;
+
+impl Subject for OfRendezvous {
+    type Bench<'s> = Server<'s>;
+
+    fn body(body: impl Fn(&mut Server<'_>) -> Outcome + 'static) -> Body {
+        Body::Rendezvous(Box::new(body))
+    }
+}
 
 /// One requirement, tried once.
 pub(crate) struct Case {
@@ -117,30 +152,34 @@ pub(crate) struct Case {
 }
 
 /// The cases of a section, in the order they are written.
-pub(crate) struct Cases {
+pub(crate) struct Cases<S = OfDaemon> {
     section: &'static str,
     setup: Setup,
     pub(crate) all: Vec<Case>,
+    subject: PhantomData<S>,
 }
 
 impl Cases {
     pub(crate) fn new(section: &'static str, setup: Setup) -> Cases {
-        Cases { section, setup, all: Vec::new() }
+        Cases { section, setup, all: Vec::new(), subject: PhantomData }
     }
+}
 
-    fn add(&mut self, level: Level, id: &str, clause: &'static str, text: &str, body: Body) {
-        let id = format!("{}/{id}", self.section);
-        self.all.push(Case { id, clause, level, text: text.into(), setup: self.setup, body });
+impl Cases<OfRendezvous> {
+    pub(crate) fn of_rendezvous(section: &'static str) -> Cases<OfRendezvous> {
+        Cases { section, setup: Setup::Rendezvous, all: Vec::new(), subject: PhantomData }
     }
+}
 
+impl<S: Subject> Cases<S> {
     pub(crate) fn must(
         &mut self,
         id: &str,
         clause: &'static str,
         text: &str,
-        body: impl Fn(&mut Bench<'_>) -> Result<(), String> + 'static,
+        body: impl Fn(&mut S::Bench<'_>) -> Result<(), String> + 'static,
     ) {
-        self.add(Level::Must, id, clause, text, Box::new(move |bench| body(bench).map(|()| Grade::Strict)));
+        self.graded(Level::Must, id, clause, text, move |bench| body(bench).map(|()| Grade::Strict));
     }
 
     pub(crate) fn should(
@@ -148,9 +187,9 @@ impl Cases {
         id: &str,
         clause: &'static str,
         text: &str,
-        body: impl Fn(&mut Bench<'_>) -> Result<(), String> + 'static,
+        body: impl Fn(&mut S::Bench<'_>) -> Result<(), String> + 'static,
     ) {
-        self.add(Level::Should, id, clause, text, Box::new(move |bench| body(bench).map(|()| Grade::Strict)));
+        self.graded(Level::Should, id, clause, text, move |bench| body(bench).map(|()| Grade::Strict));
     }
 
     /// A case that grades itself.
@@ -160,9 +199,10 @@ impl Cases {
         id: &str,
         clause: &'static str,
         text: &str,
-        body: impl Fn(&mut Bench<'_>) -> Outcome + 'static,
+        body: impl Fn(&mut S::Bench<'_>) -> Outcome + 'static,
     ) {
-        self.add(level, id, clause, text, Box::new(body));
+        let id = format!("{}/{id}", self.section);
+        self.all.push(Case { id, clause, level, text: text.into(), setup: self.setup, body: S::body(body) });
     }
 }
 

@@ -29,6 +29,14 @@ impl Client {
         self.stream.write_all(bytes).map_err(|e| format!("local socket: {e}"))
     }
 
+    /// Sends bytes until `limit` passes without any being taken; says how many were.
+    pub(crate) fn send_while_taken(&mut self, bytes: &[u8], limit: Duration) -> Result<usize, String> {
+        self.stream.set_write_timeout(Some(limit)).map_err(|e| format!("local socket: {e}"))?;
+        let taken = super::link::write_while_taken(&mut self.stream, bytes);
+        self.stream.set_write_timeout(None).map_err(|e| format!("local socket: {e}"))?;
+        taken.map_err(|e| format!("local socket: {e}"))
+    }
+
     /// Sends one message.
     pub(crate) fn send(&mut self, command: u8, payload: &[u8]) -> Result<(), String> {
         self.trace.note(format!("local > {command:02x} {}", hex(payload, 40)));

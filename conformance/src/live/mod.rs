@@ -2,27 +2,34 @@
 //!
 //! The suite plays the rendezvous, the peers and the local programs around the target, well and ill behaved. A verdict
 //! comes from what was on the wire or the local socket. Before the first case, after each and at the end a peer that
-//! took no part has to be served: who merely hangs up passes nothing.
+//! took no part has to be served: who merely hangs up passes nothing. Around a rendezvous under test there are agents
+//! instead ([`server`]), and one that took no part is the control.
 
+mod agent;
 mod bench;
 pub(crate) mod canary;
 mod case;
 mod cases;
 mod client;
 pub(crate) mod grid;
+mod link;
+mod memory;
 mod page;
 mod peer;
 mod rendezvous;
 mod report;
+mod run;
+mod server;
+mod stand;
 mod target;
 mod trace;
 mod wire;
 
 use crate::process::Session;
 use crate::programs::{Catalogue, Flavour};
-use bench::Bench;
 use case::{Case, Setup, Verdict};
 use report::{Grid, Outcome};
+use stand::{Programs, Stand};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 use trace::Trace;
@@ -82,10 +89,11 @@ pub(crate) fn run(session: &Session, catalogue: &Catalogue, options: &Options) -
     for name in &options.targets {
         let began = Instant::now();
         let flavour = Flavour::ALL.into_iter().find(|flavour| flavour.name() == name);
-        let template = flavour.map_or(name.clone(), |flavour| target::template(catalogue, flavour));
+        let programs =
+            flavour.map_or_else(|| Programs::of(name), |flavour| Programs::known(catalogue, flavour));
         let column = grid.column(name);
         for round in 0..options.repeat.max(1) {
-            let ended = one_target(session, &cases, options, &mut grid, column, &template, round);
+            let ended = one_target(session, &cases, options, &mut grid, column, &programs, round);
             grid.seconds[column] = began.elapsed().as_secs_f64();
             report::write(&grid, options)?;
             ended?;
@@ -102,10 +110,11 @@ fn one_target(
     options: &Options,
     grid: &mut Grid,
     column: usize,
-    template: &str,
+    programs: &Programs,
     round: u32,
 ) -> Result<(), String> {
-    for setup in [Setup::Public, Setup::Private] {
+    for setup in [Setup::Public, Setup::Private, Setup::Rendezvous] {
+        let Some(template) = programs.template(setup) else { continue };
         let wanted: Vec<(usize, &Case)> =
             cases.iter().enumerate().filter(|(_, case)| case.setup == setup).collect();
         if wanted.is_empty() {
@@ -117,11 +126,11 @@ fn one_target(
         let mut start = |node: u32| {
             starts += 1;
             let home = session.scratch.join(format!("target-{column}-{round}-{setup:?}-{starts}"));
-            Bench::start(session, &trace, template, setup, home, node)
+            Stand::start(session, &trace, template, setup, home, node)
         };
-        let ready = start(node).and_then(|mut bench| bench.control().map(|()| bench));
-        let mut bench = match ready {
-            Ok(bench) => bench,
+        let ready = start(node).and_then(|mut stand| stand.control().map(|()| stand));
+        let mut stand = match ready {
+            Ok(stand) => stand,
             Err(why) => {
                 session.check()?;
                 eprintln!("{setup:?}: no case is run: {why}");
@@ -136,19 +145,19 @@ fn one_target(
             session.check()?;
             trace.clear();
             let began = Instant::now();
-            let mut verdict = case.judge((case.body)(&mut bench));
+            let mut verdict = case.judge(stand.perform(case));
             let seconds = began.elapsed();
-            if let Err(why) = bench.control() {
+            if let Err(why) = stand.control() {
                 verdict = match verdict {
                     Verdict::Failed(first) => Verdict::Failed(format!("{first}; {why}")),
                     _ => Verdict::Failed(why),
                 };
-                let log = bench.target.log(2);
+                let log = stand.log(2);
                 trace.note(format!("log of the target: {log}"));
-                node = bench.next_node();
-                drop(bench);
-                bench = start(node)?;
-                bench
+                node = stand.next_node();
+                drop(stand);
+                stand = start(node)?;
+                stand
                     .control()
                     .map_err(|why| format!("the target serves nobody after its restart: {why}"))?;
             }

@@ -20,7 +20,7 @@ pub(crate) fn secret(what: &str, node: u32, number: u32) -> [u8; 32] {
 }
 
 /// A host of its own for each peer, so that nothing meant for a peer of an earlier case reaches a later one.
-fn host(node: u32) -> Ipv4Addr {
+pub(crate) fn host(node: u32) -> Ipv4Addr {
     let [_, high, middle, low] = node.to_be_bytes();
     if cfg!(target_os = "linux") { Ipv4Addr::new(127, 1 + high, middle, low) } else { Ipv4Addr::LOCALHOST }
 }

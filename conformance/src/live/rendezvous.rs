@@ -1,6 +1,7 @@
 //! The rendezvous, played: a registry that says what a case wants it to say, and a beacon that can be told to lie,
 //! to be silent, or to deliver anything.
 
+use super::link::framed;
 use super::trace::Trace;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -25,6 +26,29 @@ pub(crate) struct Record {
     pub(crate) relay_only: bool,
 }
 
+/// How an answer is brought, where that is not as it should be.
+#[derive(Clone, Debug)]
+pub(crate) enum Manner {
+    /// These bytes instead of a frame.
+    Raw(Vec<u8>),
+    /// A frame around this body.
+    Body(Vec<u8>),
+    /// The first half; then the connection ends.
+    Cut,
+    /// The first half; then nothing.
+    Half,
+    /// Nothing; the connection ends.
+    HangUp,
+    /// The announcement of two gigabytes, and bytes as long as they are taken.
+    Endless,
+    /// The right answer, twice.
+    Twice,
+    /// The right answer, byte by byte.
+    Slow,
+    /// The right answer in a body of 300000 bytes.
+    Long,
+}
+
 #[derive(Default)]
 struct State {
     nodes: BTreeMap<u32, Record>,
@@ -45,7 +69,11 @@ struct State {
     /// What the beacon tells a node of its address, where that is not the truth.
     said: BTreeMap<u32, SocketAddr>,
     connections: Vec<TcpStream>,
+    /// Connections that were made, refused ones included.
+    dials: usize,
     refusing: bool,
+    /// How lookups are answered, where that is not as usual.
+    manner: Option<Manner>,
     stop: bool,
 }
 
@@ -160,6 +188,31 @@ impl Rendezvous {
         }
     }
 
+    /// Takes connections again.
+    pub(crate) fn accept_again(&self) {
+        self.state().refusing = false;
+    }
+
+    /// How many connections were made so far.
+    pub(crate) fn dials(&self) -> usize {
+        self.state().dials
+    }
+
+    /// From now on lookups are answered in this manner; `None` makes it usual again.
+    pub(crate) fn answer_lookups(&self, manner: Option<Manner>) {
+        self.state().manner = manner;
+    }
+
+    /// How often something of `kind` was asked after `since`.
+    pub(crate) fn count(&self, since: usize, kind: &str) -> usize {
+        self.state().asked.iter().skip(since).filter(|asked| asked["type"] == kind).count()
+    }
+
+    /// Whether the target has collected all requests that were relayed to it.
+    pub(crate) fn inbox_is_empty(&self) -> bool {
+        self.state().inbox.is_empty()
+    }
+
     /// Everything asked so far, by place; questions from `since` on are returned by [`Rendezvous::asked`].
     pub(crate) fn mark(&self) -> usize {
         self.state().asked.len()
@@ -237,6 +290,7 @@ fn accept(listener: &TcpListener, shared: &Arc<(Mutex<State>, Condvar)>, trace: 
         if state.stop {
             return;
         }
+        state.dials += 1;
         if state.refusing {
             continue;
         }
@@ -260,20 +314,60 @@ fn serve(mut stream: TcpStream, shared: &(Mutex<State>, Condvar), trace: &Trace)
             return;
         }
         let Ok(question) = serde_json::from_slice::<Value>(&text) else { return };
-        let answer = {
+        let (answer, manner) = {
             let mut state = lock(&shared.0);
             let answer = answer(&mut state, &question, &host);
             state.asked.push(question.clone());
             shared.1.notify_all();
-            answer
+            (answer, state.manner.clone().filter(|_| question["type"] == "lookup"))
         };
         trace.note(format!("registry < {question}"));
         let Some(answer) = answer else { continue };
         trace.note(format!("registry > {answer}"));
         let text = answer.to_string();
-        let framed = [&(text.len() as u32).to_be_bytes(), text.as_bytes()].concat();
-        if stream.write_all(&framed).is_err() {
+        let goes_on = match manner {
+            None => stream.write_all(&framed(text.as_bytes())).is_ok(),
+            Some(manner) => bring(&mut stream, text.as_bytes(), &manner),
+        };
+        if !goes_on {
             return;
+        }
+    }
+}
+
+/// Ends a connection that others hold too.
+fn hang_up(stream: &TcpStream) -> bool {
+    // One that is gone already is what was wanted.
+    let _ = stream.shutdown(std::net::Shutdown::Both);
+    false
+}
+
+/// Answers in this manner; says whether the connection goes on.
+fn bring(stream: &mut TcpStream, body: &[u8], manner: &Manner) -> bool {
+    let right = framed(body);
+    let half = &right[..right.len() / 2];
+    match manner {
+        Manner::Raw(bytes) => stream.write_all(bytes).is_ok(),
+        Manner::Body(body) => stream.write_all(&framed(body)).is_ok(),
+        Manner::Cut => stream.write_all(half).is_ok() && hang_up(stream),
+        Manner::Half => stream.write_all(half).is_ok(),
+        Manner::HangUp => hang_up(stream),
+        Manner::Endless => {
+            let mut written = stream.write_all(&0x7FFF_FFFF_u32.to_be_bytes());
+            for _ in 0..1024 {
+                written = written.and_then(|()| stream.write_all(&[b' '; 65_536]));
+            }
+            written.is_ok()
+        }
+        Manner::Twice => stream.write_all(&right.repeat(2)).is_ok(),
+        Manner::Slow => right.iter().all(|byte| {
+            std::thread::sleep(Duration::from_millis(1));
+            stream.write_all(&[*byte]).is_ok()
+        }),
+        Manner::Long => {
+            let mut body = body.to_vec();
+            body.resize(300_000, b' ');
+            stream.write_all(&framed(&body)).is_ok()
         }
     }
 }

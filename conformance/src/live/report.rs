@@ -86,9 +86,10 @@ impl Grid {
         self.count(column, "FAILED")
     }
 
-    /// Whether every case was tried.
+    /// Whether there were cases for the target, and every one was tried.
     pub(crate) fn ran(&self, column: usize) -> bool {
-        self.count(column, "NOT-RUN") == 0
+        let any = self.rows.iter().any(|row| matches!(row.outcomes.get(column), Some(Some(_))));
+        any && self.count(column, "NOT-RUN") == 0
     }
 
     /// The sections, in the order of the cases.

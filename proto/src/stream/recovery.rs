@@ -172,7 +172,9 @@ impl Sender {
     ) {
         let Recovery::Timeout { until, check } = self.recovery else { return };
         let needless = match check {
-            Check::Waiting => delivered.needless > 0,
+            // An early answer is no proof while anything may be missing: a lone copy does not queue, the answer to it is
+            // not delayed, the path may have become shorter. Repairs that stop for it wait for the next timeout.
+            Check::Waiting => delivered.needless > 0 && !ack.is_before(until),
             Check::Probing => delivered.late > 0,
             Check::Done => return,
         };
@@ -187,6 +189,9 @@ impl Sender {
             self.recovery = Recovery::Timeout { until, check: Check::Probing };
         } else if advanced || duplicate {
             self.recovery = Recovery::Timeout { until, check: Check::Done };
+            // It answers the new data, though a report of the four lowest ranges may not say so: that would count as under
+            // way, and fill the small window, until the next timeout.
+            self.repair |= check == Check::Probing && self.queue.lost > 0;
         }
     }
 

@@ -307,6 +307,7 @@ impl SendQueue {
         let mut delivered = Delivered::default();
         let mut blocks = sack.blocks().iter().map(|block| (Seq::new(block.left), Seq::new(block.right)));
         let Some((mut left, mut right)) = blocks.next() else { return delivered };
+        let mut sent_before = Instant::ORIGIN;
         let mut at = self.queue.head;
         while let Some(here) = at.filter(|&here| Some(here) != self.unsent_head) {
             let chunk = pool.get(here);
@@ -323,6 +324,11 @@ impl SendQueue {
                 self.sacked += 1;
                 self.note_delivery(now, &chunk, base, &mut delivered);
                 pool.set(here, Chunk { fate: Fate::Sacked, taken: 0, ..chunk });
+                // Whichever of its copies arrived: what precedes it was sent before.
+                self.rack.sent = self.rack.sent.max(sent_before);
+            }
+            if !chunk.resent {
+                sent_before = sent_before.max(chunk.sent);
             }
         }
         delivered

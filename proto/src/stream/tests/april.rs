@@ -13,6 +13,9 @@ const REORDER: usize = 128;
 const DELAYED: Duration = Duration::from_millis(40);
 const TICK: Duration = Duration::from_millis(100);
 const RTO: Duration = Duration::from_millis(200);
+/// Full segments that a default socket buffer holds, and how long its daemon takes for one.
+const SOCKET: usize = 25;
+const READING: Duration = Duration::from_micros(60);
 
 /// One connection of the reference. Its initial sequence number is 0; it acts on FIN at once, answers FIN|ACK with
 /// FIN|ACK, drops overlapping segments whole, takes window 0 for no limit, counts only bare duplicates, never repeats
@@ -224,6 +227,10 @@ struct Talk {
     flying: VecDeque<(Instant, bool, Segment, Vec<u8>)>,
     /// After so many full segments of its, one is lost.
     lose_full: Option<usize>,
+    /// When it reads each packet that waits in its socket, if that is a default one and not bottomless.
+    socket: Option<VecDeque<Instant>>,
+    /// How long it takes for a packet.
+    reading: Duration,
     /// Packets of either side.
     packets: (usize, usize),
 }
@@ -233,7 +240,33 @@ impl Talk {
         let end = End::connect_with(isn, config);
         let april = April::new(end.now);
         let (rng, delay) = (SeededRng::new(seed), Duration::from_millis(2));
-        Talk { end, april, rng, loss, delay, flying: VecDeque::new(), lose_full: None, packets: (0, 0) }
+        let flying = VecDeque::new();
+        Talk {
+            end,
+            april,
+            rng,
+            loss,
+            delay,
+            flying,
+            lose_full: None,
+            socket: None,
+            reading: READING,
+            packets: (0, 0),
+        }
+    }
+
+    /// When it reads a packet that arrives at `at`; `None` if its socket is full by then.
+    fn read_at(&mut self, at: Instant) -> Option<Instant> {
+        let Some(waiting) = &mut self.socket else { return Some(at) };
+        while waiting.pop_front_if(|read| *read <= at).is_some() {}
+        let last = waiting.back().copied().unwrap_or(at);
+        let read = at.max(last) + self.reading;
+        if waiting.len() == SOCKET {
+            self.reading = READING / 3;
+            return None;
+        }
+        waiting.push_back(read);
+        Some(read)
     }
 
     fn put(&mut self, to_april: bool, segment: Segment, payload: Vec<u8>) {
@@ -251,7 +284,13 @@ impl Talk {
                 count => self.lose_full = count.map(|count| count - 1),
             }
         }
-        self.flying.push_back((self.end.now + self.delay, to_april, segment, payload));
+        let mut at = self.end.now + self.delay;
+        if to_april {
+            let Some(read) = self.read_at(at) else { return };
+            at = read;
+        }
+        let behind = self.flying.partition_point(|packet| packet.0 <= at);
+        self.flying.insert(behind, (at, to_april, segment, payload));
     }
 
     fn step(&mut self) {
@@ -409,4 +448,34 @@ fn an_april_peer_that_closes_is_believed() {
     assert_eq!(talk.end.stream.close_reason(), Some(CloseReason::Clean));
     talk.run(Duration::from_secs(20));
     assert!(talk.packets.0 + talk.packets.1 < 20, "{:?}", talk.packets);
+}
+
+/// Its socket overflows, and a copy is then answered sooner than any segment before: it does not queue, and a report is
+/// never delayed. Taken for proof that no copy was needed, that left repairs to the timer, one segment each; so did new
+/// data sent to find out, as it arrives behind more gaps than a report has room for. Proves STR-13.
+#[test]
+fn hazard_04_6_a_window_lost_in_its_socket_costs_one_timeout_at_most() {
+    for isn in ISNS {
+        for delay in [20, 40, 100, 500] {
+            for segments in [50, 80, 120, 256] {
+                let config = Config { mss: SEGMENT as u16, ..Config::DEFAULT };
+                let mut talk = Talk::new(isn, &config, 0, 1);
+                (talk.delay, talk.socket) = (Duration::from_micros(delay), Some(VecDeque::new()));
+                talk.end.memory = Memory::new(1024, SEGMENT);
+                let data = pattern(0, segments * SEGMENT);
+                let (mut written, mut heard) = (0, 0);
+                while heard < data.len() {
+                    written += talk.end.write(&data[written..]);
+                    talk.step();
+                    heard += talk.april.queue.drain(..).flatten().count();
+                    let took = talk.end.now.since(START);
+                    assert!(
+                        took < Duration::from_millis(400),
+                        "{heard} bytes: {:?}",
+                        talk.end.stream.stats()
+                    );
+                }
+            }
+        }
+    }
 }

@@ -1,5 +1,7 @@
 //! Recovery beyond repair: probes of the tail, cuts that are taken back, loss that is borne, peers that keep more.
 
+use std::collections::VecDeque;
+
 use super::loss::{report, ten_sent};
 use super::*;
 use crate::stream::Stats;
@@ -85,10 +87,10 @@ fn a_timeout_for_nothing_is_taken_back() {
             assert!(stats(&end).in_recovery && stats(&end).cong_win == MSS as u32);
             end.now = end.now + answer_after * MS;
             end.feed(seg(Flags::ACK, P1, at(2), 512), b"");
-            // Sooner than any answer to the copy can be: that settles it. Else new data goes first.
+            // New data goes first; how soon the answer came proves nothing.
             let new: Vec<u32> = end.poll_all().iter().map(|(segment, _)| segment.seq).collect();
             assert!(new.iter().all(|&seq| seq.wrapping_sub(at(13)) < 20 * MSS as u32), "{new:?}");
-            assert_eq!(stats(&end).in_recovery, answer_after == 30);
+            assert!(stats(&end).in_recovery);
             end.feed(seg(Flags::ACK, P1, at(4), 512), b"");
             assert!(!stats(&end).in_recovery && stats(&end).cong_win >= before, "{:?}", stats(&end));
             end.poll_all();
@@ -112,6 +114,52 @@ fn a_timeout_for_a_reason_is_not_taken_back() {
         end.feed(seg(Flags::ACK, P1, at(2), 512), &report(&[(at(13), at(14))]));
         assert!(stats(&end).in_recovery);
         end.sends_data(at(2), &pattern(2 * MSS, MSS));
+    }
+}
+
+/// Ten segments are lost, and then the first `lost` copies; others are answered after 5 ms, a quarter of the
+/// smallest round trip. The timeouts that were sat out until all had arrived, and how long it took.
+fn repaired(isn: u32, lost: usize) -> (usize, Duration) {
+    let (mut end, at) = ten_sent(isn);
+    end.now = end.now + 20 * MS;
+    end.feed(seg(Flags::ACK, P1, at(10), 512), b"");
+    end.write(&pattern(0, 10 * MSS));
+    assert_eq!(end.poll_all().len(), 10);
+    let (mut arrived, mut answers, mut copies) = ([false; 21], VecDeque::new(), 0);
+    arrived[..10].fill(true);
+    let (started, mut spoke, mut timeouts) = (end.now, end.now, 0);
+    while stats(&end).unacked > 0 {
+        for (_, segment, _) in end.pass(MS) {
+            timeouts += usize::from(end.now.since(spoke) > 150 * MS);
+            (spoke, copies) = (end.now, copies + 1);
+            if copies > lost {
+                answers.push_back((end.now + 5 * MS, segment.seq.wrapping_sub(at(0)) as usize / MSS));
+            }
+        }
+        while let Some((_, k)) = answers.pop_front_if(|(due, _)| *due <= end.now) {
+            arrived[k] = true;
+            let next = arrived.iter().position(|arrived| !arrived).unwrap();
+            let last = (next..20).rev().take_while(|&k| arrived[k]).last();
+            let blocks = last.map(|last| report(&[(at(last), at(20))])).unwrap_or_default();
+            end.feed(seg(Flags::ACK, P1, at(next), 512), &blocks);
+        }
+        assert!(end.now.since(started) < Duration::from_secs(60), "{:?}", stats(&end));
+    }
+    let took = end.now.since(started);
+    end.release();
+    (timeouts, took)
+}
+
+/// The smallest round trip that was measured is not the smallest there is: packets queued, answers were delayed, or the
+/// path became shorter. Repairs do not stop because a copy is answered sooner; after a timeout every one would take the
+/// next, and after a probe of the tail the losses before it would not be seen.
+#[test]
+fn early_answers_do_not_stop_repairs() {
+    for isn in ISNS {
+        let (timeouts, took) = repaired(isn, 0);
+        assert!(timeouts == 0 && took < 100 * MS, "{timeouts}, {took:?}");
+        let (timeouts, took) = repaired(isn, 1);
+        assert!(timeouts == 1 && took < 300 * MS, "{timeouts}, {took:?}");
     }
 }
 

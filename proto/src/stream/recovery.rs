@@ -111,6 +111,7 @@ impl Sender {
             self.set_window(window);
         }
         if let Some(sack) = sack {
+            self.reports = true;
             counters.sack_recv =
                 counters.sack_recv.saturating_add(u32::try_from(sack.blocks().len()).unwrap_or(0));
             let seen = self.queue.sack(now, sack, base, pool);
@@ -135,8 +136,14 @@ impl Sender {
             self.advance_recovery(ack, pool);
         } else if outstanding > 0 && duplicate {
             counters.dup_acks = counters.dup_acks.saturating_add(1);
-            if bare && self.queue.sacked == 0 {
+            // A peer that reports what it keeps says so of every loss (RFC 6675, 2). What it has nothing to say about
+            // was a copy that it did not need.
+            if bare && !self.reports {
                 self.duplicates = self.duplicates.saturating_add(1);
+                // Something has left the path, but not what: without this, the new data that was sent to find out whether
+                // a timeout was needed would count as under way until the next one (RFC 5682, 2.1 step 3a).
+                let searching = matches!(self.recovery, Recovery::Timeout { check: Check::Done, .. });
+                self.repair |= searching && self.queue.lost > 0;
             }
         }
         let cut = matches!(self.recovery, Recovery::Fast { cut: true, .. });
@@ -188,6 +195,10 @@ impl Sender {
         if probe {
             self.recovery = Recovery::Timeout { until, check: Check::Probing };
         } else if advanced || duplicate {
+            if check == Check::Probing {
+                // The path is not slower than the timer: it lost something. The next timeout need not be longer.
+                self.rtt.forget_doubling();
+            }
             self.recovery = Recovery::Timeout { until, check: Check::Done };
             // It answers the new data, though a report of the four lowest ranges may not say so: that would count as under
             // way, and fill the small window, until the next timeout.
@@ -214,6 +225,16 @@ impl Sender {
 
     fn advance_recovery(&mut self, ack: Seq, pool: &mut Pool) {
         match self.recovery {
+            // All is repaired that was to be; but what was sent meanwhile came before the last copy, and this answer would
+            // cover it if it had been kept. The window is paid for already.
+            Recovery::Fast { until, .. } | Recovery::Timeout { until, .. }
+                if ack == until && !self.reports && self.queue.lose_overtaken_head(pool) =>
+            {
+                self.repair = true;
+                self.prr = Prr::new(self.queue.flight);
+                self.recovery = Recovery::Fast { until: self.queue.nxt, cut: true };
+                (self.resent, self.needless) = (0, 0);
+            }
             Recovery::Fast { until, cut } if !ack.is_before(until) => {
                 if cut && self.resent > 0 && self.needless >= self.resent {
                     self.congestion.undo();
@@ -225,17 +246,16 @@ impl Sender {
                 self.recovery = Recovery::None;
             }
             Recovery::Timeout { until, .. } if !ack.is_before(until) => self.recovery = Recovery::None,
-            // NewReno (RFC 6582): without reports, a partial ACK names the next loss.
-            Recovery::Fast { .. } if self.queue.sacked == 0 => {
-                self.repair = self.queue.lose_head(pool);
-            }
+            // NewReno (RFC 6582): from a peer without reports, a partial ACK names the next loss.
+            Recovery::Fast { .. } if !self.reports => self.repair = self.queue.lose_head(pool),
             _ => {}
         }
     }
 
     fn look_for_losses(&mut self, now: Instant, pool: &mut Pool) -> u32 {
         self.reorder_at = None;
-        if self.queue.sacked == 0 {
+        // What an answered copy has overtaken is lost too, whether or not anything is reported.
+        if self.queue.sacked == 0 && !(self.reports && matches!(self.recovery, Recovery::Fast { .. })) {
             return 0;
         }
         let losses = self.queue.find_losses(now, self.delay.base(), self.rtt.srtt(), pool);

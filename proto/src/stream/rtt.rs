@@ -67,6 +67,11 @@ impl RttEstimator {
         self.backoff = self.backoff.saturating_add(1);
     }
 
+    /// The last timeout was for a reason, whatever the round trip is.
+    pub(super) fn forget_doubling(&mut self) {
+        self.backoff = 0;
+    }
+
     /// The peer acknowledged something new. The path works again, so the doubling is undone; but only once until a
     /// round trip has been measured. A path that became slower than the timeout has every segment sent twice, and what
     /// was sent twice measures nothing (Karn): there the doubling must stay (RFC 6298, 5.7).

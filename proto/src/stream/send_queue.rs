@@ -391,19 +391,25 @@ impl SendQueue {
         let patience = Duration::from_micros(self.rack.rtt.into()) + allowance;
         let mut received_beyond = self.sacked;
         let mut at = self.queue.head;
-        while let Some(here) = at.filter(|&here| received_beyond > 0 && Some(here) != self.unsent_head) {
+        while let Some(here) = at.filter(|&here| {
+            let first = Some(here) == self.queue.head;
+            (received_beyond > 0 || first) && Some(here) != self.unsent_head
+        }) {
             let chunk = pool.get(here);
             at = chunk.next;
+            // What was sent at the same moment went in order.
+            let earlier =
+                if received_beyond > 0 { chunk.sent <= self.rack.sent } else { chunk.sent < self.rack.sent };
             match chunk.fate {
                 Fate::Sacked => received_beyond -= 1,
                 Fate::Flying => {
                     let overtaken =
                         !chunk.resent && received_beyond >= DUP_THRESHOLD && !self.rack.reordering;
                     let judged_at = chunk.sent + patience;
-                    if overtaken || (chunk.sent <= self.rack.sent && judged_at <= now) {
+                    if overtaken || (earlier && judged_at <= now) {
                         self.lose(here, &chunk, pool);
                         losses.found += 1;
-                    } else if chunk.sent <= self.rack.sent {
+                    } else if earlier {
                         losses.look_again = earliest(losses.look_again, Some(judged_at));
                     }
                 }
@@ -466,6 +472,12 @@ impl SendQueue {
         }
         self.lose(head, &chunk, pool);
         true
+    }
+
+    /// Takes the first segment for lost if it was sent before one that was acknowledged.
+    pub(super) fn lose_overtaken_head(&mut self, pool: &mut Pool) -> bool {
+        let sent = self.queue.head.filter(|_| self.outstanding > 0).map(|head| pool.get(head).sent);
+        sent.is_some_and(|sent| sent < self.rack.sent) && self.lose_head(pool)
     }
 
     fn lose(&mut self, handle: Handle, chunk: &Chunk, pool: &mut Pool) {

@@ -66,6 +66,8 @@ pub(super) struct Sender {
     pub(super) peer_window: u16,
     /// It once had room for more than any release has.
     roomy: bool,
+    /// It once reported what it keeps beyond a gap, or is sure to.
+    pub(super) reports: bool,
     pub(super) bear_random_loss: bool,
     /// Payload of a full segment.
     pub(super) mss: u16,
@@ -110,6 +112,7 @@ impl Sender {
             congestion: Controller::new(limits.congestion, limits.mss.into()),
             peer_window: 0,
             roomy: false,
+            reports: false,
             bear_random_loss: limits.bear_random_loss,
             mss: limits.mss,
             base: limits.mss,
@@ -158,6 +161,7 @@ impl Sender {
     pub(super) fn set_window(&mut self, window: u16) {
         self.peer_window = window;
         self.roomy |= window > RELEASE_WINDOW;
+        self.reports |= self.roomy;
     }
 
     /// Whether the peer has shown that it keeps all of its window beyond a gap, has a large socket buffer and takes

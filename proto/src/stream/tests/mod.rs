@@ -5,11 +5,13 @@
 mod april;
 mod closing;
 mod data;
+mod go_back;
 mod handshake;
 mod hazards;
 mod hostile;
 mod link;
 mod loss;
+mod moved;
 mod recovery;
 mod script;
 mod traces;

@@ -188,6 +188,38 @@ fn a_cut_for_reordering_is_taken_back_and_not_repeated() {
     }
 }
 
+/// Each copy that was not needed is answered by a bare duplicate. Three of them are no loss, from a peer that reports
+/// losses: else copies bring copies, and no round trip is ever measured again. Proves STR-22.
+#[test]
+fn answers_to_needless_copies_bring_no_more_copies() {
+    for isn in ISNS {
+        let (mut end, at) = ten_sent(isn);
+        end.now = end.now + 20 * MS;
+        end.feed(seg(Flags::ACK, P1, at(1), 512), b"");
+        end.feed(seg(Flags::ACK, P1, at(1), 512), &report(&[(at(2), at(6))]));
+        end.sends_data(at(1), &pattern(MSS, MSS));
+        end.now = end.now + 2 * MS;
+        // What was overtaken arrives after all. The rest is late, not lost.
+        end.feed(seg(Flags::ACK, P1, at(6), 512), b"");
+        end.quiet();
+        end.feed(seg(Flags::ACK, P1, at(10), 512), b"");
+        assert!(!stats(&end).in_recovery);
+        end.write(&pattern(10 * MSS, 8 * MSS));
+        assert_eq!(end.poll_all().len(), 8);
+        for k in [10, 11] {
+            end.now = end.now + 20 * MS;
+            for _ in 0..4 {
+                end.feed(seg(Flags::ACK, P1, at(k), 512), b"");
+            }
+            end.quiet();
+            assert_eq!((stats(&end).counters.retransmits, stats(&end).in_recovery), (1, false));
+        }
+        end.now = end.now + 20 * MS;
+        end.feed(seg(Flags::ACK, P1, at(11), 512), &report(&[(at(12), at(16))]));
+        assert_eq!(end.pass(20 * MS)[0].1.seq, at(11));
+    }
+}
+
 /// More than 128 segments are under way only to a peer that has shown more room than any release has.
 #[test]
 fn a_window_beyond_512_is_the_sign_of_a_peer_that_keeps_more() {

@@ -31,6 +31,33 @@ impl Bucket {
     }
 }
 
+/// The turns of what we send to somebody who has a bucket: as many at once as it holds, then one each time it has filled
+/// up by one (the generic cell rate algorithm). What is sent faster is dropped there.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Turns {
+    /// When the next would be due if they came one by one.
+    next: Instant,
+}
+
+/// Turns are given away no further ahead: whoever asked may have given up by then.
+const MAX_AHEAD: Duration = Duration::from_secs(5);
+
+impl Turns {
+    pub(crate) const NEW: Turns = Turns { next: Instant::ORIGIN };
+
+    /// The next turn, of `burst` at once and then one each `gap`; or when to ask again, if so many have been given that the
+    /// next is too far ahead.
+    pub(crate) fn take(&mut self, now: Instant, gap: Duration, burst: u32) -> Result<Instant, Instant> {
+        let next = self.next.max(now);
+        let turn = next.saturating_sub(gap * burst.saturating_sub(1)).max(now);
+        if turn.since(now) > MAX_AHEAD {
+            return Err(now + MAX_AHEAD);
+        }
+        self.next = next + gap;
+        Ok(turn)
+    }
+}
+
 /// What is remembered of the question whether an untrusted node may talk to us.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
@@ -92,6 +119,19 @@ mod tests {
             given += u32::from(bucket.take(now, 100, 10));
         }
         assert_eq!(given, 100, "no fraction of a token is lost");
+    }
+
+    #[test]
+    fn turns_are_a_burst_and_then_one_by_one() {
+        let (ms, mut turns) = (Duration::from_millis, Turns::NEW);
+        let now = Instant::from_millis(100_000);
+        let first: Vec<_> = (0..6).map(|_| turns.take(now, ms(100), 4).unwrap().since(now)).collect();
+        assert_eq!(first, [0, 0, 0, 0, 100, 200].map(ms));
+        let later = now + ms(350);
+        assert_eq!(turns.take(later, ms(100), 4), Ok(later), "the turn was at 300 ms");
+        assert_eq!(turns.take(later, ms(100), 4), Ok(now + ms(400)));
+        let given = (0..1000).filter(|_| turns.take(later, ms(100), 4).is_ok()).count();
+        assert_eq!((given, turns.take(later, ms(100), 4)), (49, Err(later + MAX_AHEAD)));
     }
 
     #[test]

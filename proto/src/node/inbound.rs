@@ -11,7 +11,7 @@ use crate::{
     crypto::{Crypto, same_key},
     node::{
         exchange::probe_sent,
-        peer::{PING_BURST, PING_RATE, ParkedExchange},
+        peer::{OWN_SYN_BURST, OWN_SYN_GAP, PING_BURST, PING_RATE, ParkedExchange},
         stream_timer,
     },
     path::Route,
@@ -406,6 +406,14 @@ impl<C: Crypto, R: Rng> Ctx<'_, C, R> {
             let mut pool = crate::pool::Pool::new(&mut self.core.pool, self.parts.chunks, self.parts.bytes);
             let mut nowhere = [0; 1024];
             while let Ok(Read::Bytes(_)) = stream.read(now, &mut nowhere, &mut pool) {}
+        }
+        if stream.wants_turn()
+            && let Some(peer) = self.parts.peers.get_mut(row.peer as usize)
+        {
+            match peer.syn_turns.take(now, OWN_SYN_GAP, OWN_SYN_BURST) {
+                Ok(turn) => stream.pace_syn(now, turn),
+                Err(later) => stream.put_syn_off(later),
+            }
         }
         let events = stream.take_events();
         row.unreported |= events;

@@ -7,7 +7,7 @@ use heapless::Vec;
 use crate::{
     crypto::Crypto,
     extension::Talk,
-    node::admission::{Bucket, Verdict},
+    node::admission::{Bucket, Turns, Verdict},
     path::{MAX_CANDIDATES, Path, Route},
     time::{Duration, Instant, earliest},
     tunnel::Tunnel,
@@ -18,6 +18,11 @@ use crate::{
 pub(super) const SYN_BURST: u32 = 64;
 /// Stream requests per second from one peer once the burst is used up.
 pub(super) const SYN_RATE: u32 = 10;
+
+/// SYNs that we send to one peer at once. Releases before 1.18.0 let 10 in; the others come again in turn.
+pub(super) const OWN_SYN_BURST: u32 = SYN_BURST;
+/// Time between two of them afterwards. Releases count ten a second, but only whole ones since they last counted.
+pub(super) const OWN_SYN_GAP: Duration = Duration::from_millis(110);
 
 /// Pings from one peer that are answered at once; then [`PING_RATE`] per second. 1.18.0 sends three in ten seconds, we
 /// one in 300 ms at most.
@@ -89,6 +94,8 @@ pub struct PeerSlot<C: Crypto> {
     pub(crate) parked_syn: Option<Header>,
     pub(crate) syn_bucket: Bucket,
     pub(crate) ping_bucket: Bucket,
+    /// Of our own SYNs.
+    pub(crate) syn_turns: Turns,
     pub(crate) streams: u32,
     /// First stream that waits for keys; linked through the stream slots.
     pub(crate) blocked: u32,
@@ -153,6 +160,7 @@ impl<C: Crypto> PeerSlot<C> {
             parked_syn: None,
             syn_bucket: Bucket::full(SYN_BURST),
             ping_bucket: Bucket::full(PING_BURST),
+            syn_turns: Turns::NEW,
             contacted: None,
             proved: false,
             streams: 0,

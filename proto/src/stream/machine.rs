@@ -95,6 +95,8 @@ pub struct Stream {
     /// When the handshake began.
     pub(super) started: Instant,
     pub(super) handshake_tries: u8,
+    /// The next SYN has its turn: now if it is due, else when it will be.
+    pub(super) syn_paced: bool,
     /// SYN|ACKs of a forgotten connection answered.
     pub(super) stale_answers: u8,
     /// When the peer was last heard of.
@@ -152,6 +154,7 @@ impl Stream {
             peer_isn,
             started: now,
             handshake_tries: 0,
+            syn_paced: false,
             stale_answers: 0,
             heard: now,
             spoke: now,

@@ -26,7 +26,10 @@ impl Stream {
         }
         match &mut self.phase {
             Phase::SynSent { resend, wait } if *resend <= now => {
-                *wait = wait.doubled(MAX_SYN_WAIT);
+                let only_held_back = self.syn_paced && !self.due.syn;
+                if !only_held_back {
+                    *wait = wait.doubled(MAX_SYN_WAIT);
+                }
                 *resend = now + wait.get();
                 self.due.syn = true;
             }
@@ -38,6 +41,31 @@ impl Stream {
                 self.due.probe = true;
             }
             _ => {}
+        }
+    }
+
+    /// Whether a SYN is due for which nobody has said yet when it may go: see [`pace_syn`](Self::pace_syn).
+    pub fn wants_turn(&self) -> bool {
+        self.due.syn && !self.syn_paced
+    }
+
+    /// The SYN that is due goes at `turn`; if that has not come yet, no sooner. An owner that opens few streams at a time need
+    /// not say anything: then SYNs go when they are due.
+    pub fn pace_syn(&mut self, now: Instant, turn: Instant) {
+        if let Phase::SynSent { resend, .. } = &mut self.phase
+            && self.due.syn
+        {
+            self.syn_paced = true;
+            if turn > now {
+                (*resend, self.due.syn) = (turn, false);
+            }
+        }
+    }
+
+    /// The SYN that is due is not to go now; at `later` it asks for its turn again.
+    pub fn put_syn_off(&mut self, later: Instant) {
+        if let Phase::SynSent { resend, .. } = &mut self.phase {
+            (*resend, self.due.syn) = (later, false);
         }
     }
 

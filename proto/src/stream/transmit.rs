@@ -88,7 +88,7 @@ impl Stream {
                 (plain(Flags::RST, seq), 0)
             }
             Next::Syn => {
-                self.due.syn = false;
+                (self.due.syn, self.syn_paced) = (false, false);
                 self.handshake_tries = self.handshake_tries.saturating_add(1);
                 (Segment { window: self.advertise(pool), ..plain(Flags::SYN, self.isn) }, 0)
             }

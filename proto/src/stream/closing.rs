@@ -18,12 +18,9 @@ impl Stream {
         let (at, answer) = (Seq::new(seg.seq), !seg.flags.contains(Flags::ACK));
         match self.phase {
             Phase::SynSent { .. } | Phase::Closed => {}
-            // Dialled and given up at once. Nobody was told of it yet.
-            Phase::SynReceived { .. } if at == self.receiver.next => {
-                self.fin_in = FinIn::Done { at };
-                self.due.fin_ack |= answer;
-                self.end_cleanly(now, pool);
-            }
+            // The third packet of the handshake was lost. The peer may still read, so this is no end yet: asked again, it
+            // sends the proof (STR-3), and its FIN comes again after that.
+            Phase::SynReceived { .. } if at == self.receiver.next => self.due.syn_ack = true,
             Phase::SynReceived { .. } => {}
             Phase::Open { .. } => {
                 if !answer && !self.take_ack(now, seg, None, false, pool) {

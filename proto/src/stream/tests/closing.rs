@@ -36,6 +36,27 @@ fn hazard_04_8_the_fin_waits_until_all_data_is_acknowledged() {
     }
 }
 
+/// Found by fuzzing: the acceptor counted it as a clean end of both directions, and what it had to say was lost.
+#[test]
+fn a_fin_before_the_third_packet_of_the_handshake_is_no_end() {
+    for isn in ISNS {
+        let mut end = End::accept(isn);
+        end.sends(Flags::SYN_ACK, isn, P1);
+        end.feed(seg(FIN, P1, 0, 0), b"");
+        assert_eq!((end.stream.state(), end.stream.close_reason()), (State::SynReceived, None));
+        end.sends(Flags::SYN_ACK, isn, P1);
+        end.quiet();
+        end.feed(seg(Flags::ACK, P1, isn.wrapping_add(1), 512), b"");
+        assert_eq!(end.stream.take_events(), Events::CONNECTED);
+        end.feed(seg(FIN, P1, 0, 0), b"");
+        assert_eq!(end.stream.state(), State::CloseWait);
+        end.sends(Flags::ACK, isn.wrapping_add(1), P1.wrapping_add(1));
+        end.write(b"answer");
+        end.sends_data(isn.wrapping_add(1), b"answer");
+        end.release();
+    }
+}
+
 /// Proves STR-17.
 #[test]
 fn hazard_04_1_a_fin_ack_is_never_answered_and_does_not_restart_the_clock() {
@@ -240,14 +261,17 @@ fn flags_without_meaning_are_ignored() {
     assert_eq!(end.stream.peek_len(), 0);
 }
 
-/// A dialer that gives up before its third packet arrived.
+/// A dialer that gives up before its third packet arrived: nobody is told of it, and what is held for it goes.
 #[test]
-fn a_fin_before_the_proof_ends_the_attempt() {
+fn a_fin_before_the_proof_opens_nothing() {
     let mut end = End::accept(5);
     end.sends(Flags::SYN_ACK, 5, P1);
     end.feed(seg(FIN, P1, 0, 0), b"");
-    end.sends(Flags::FIN_ACK, 6, P1.wrapping_add(1));
+    end.sends(Flags::SYN_ACK, 5, P1);
     end.quiet();
+    let sent = end.pass(Duration::from_secs(60));
+    assert_eq!(sent.last().map(|(_, segment, _)| segment.flags), Some(Flags::RST));
     assert!(!end.stream.take_events().contains(Events::CONNECTED));
-    assert_eq!(end.stream.state(), State::TimeWait);
+    assert_eq!(end.stream.close_reason(), Some(CloseReason::TimedOut(Unanswered::Dial)));
+    assert!(end.stream.is_reapable(end.now));
 }

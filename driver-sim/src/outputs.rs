@@ -1,16 +1,19 @@
 //! The files a run can be written to, each of them or none.
 
 use std::{
+    collections::BTreeSet,
     fs::{self, File},
     io::{self, BufWriter},
     path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
 };
+
+use pilot_keylog::{HEAD, KeyLog};
 
 use crate::{
     capture::Capture,
     chronicle::Chronicle,
     journal::Journal,
-    keylog::KeyLog,
     page::page,
     scenario::{Report, Scenario, Watch},
     watch::Observer,
@@ -42,13 +45,19 @@ impl Outputs {
         if let Some(path) = &self.pcap {
             watch.observers.push(Box::new(Capture::new(create(path)?)));
         }
-        let keys = self.keys.is_some().then(KeyLog::default);
-        watch.keys.clone_from(&keys);
+        let keys = Arc::new(Mutex::new(BTreeSet::new()));
+        if self.keys.is_some() {
+            let lines = keys.clone();
+            watch.keys = Some(KeyLog::new(move |line| {
+                lines.lock().unwrap_or_else(PoisonError::into_inner).insert(line.to_owned());
+            }));
+        }
         let chronicle = self.report.is_some().then(Chronicle::default);
         watch.observers.extend(chronicle.clone().map(|chronicle| Box::new(chronicle) as Box<dyn Observer>));
         let report = scenario.run(Some(watch));
-        if let (Some(path), Some(keys)) = (&self.keys, keys) {
-            write(path, &keys.to_string())?;
+        if let Some(path) = &self.keys {
+            let lines = keys.lock().unwrap_or_else(PoisonError::into_inner);
+            write(path, &lines.iter().fold(HEAD.to_owned(), |text, line| text + line))?;
         }
         if let (Some(path), Some(chronicle)) = (&self.report, chronicle) {
             write(path, &page(title, scenario, &report, &chronicle))?;

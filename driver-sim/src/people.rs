@@ -5,6 +5,7 @@ use std::{
     net::{IpAddr, SocketAddr},
 };
 
+use pilot_keylog::{Ciphers, Logged};
 use pilot_proto::crypto::{Crypto, Ed25519Seed, RustCrypto};
 use pilot_roles::{
     Role,
@@ -16,7 +17,6 @@ use pilot_roles::{
 use crate::{
     crypto::NullCrypto,
     host::{Birth, HostSpec},
-    keylog::{self, Logged},
     nat::NatConfig,
     net::{HostId, RealmId},
     reference::{Quirks, dress},
@@ -101,10 +101,10 @@ impl World {
         change(&mut config);
         let birth: Birth = match crypto {
             CryptoChoice::Real => {
-                daemon(config, Logged::new(RustCrypto, "aes-256-gcm", self.keys.clone()), character, number)
+                daemon(config, Logged::new(RustCrypto, Ciphers::Real, self.keys.clone()), character, number)
             }
             CryptoChoice::Null => {
-                daemon(config, Logged::new(NullCrypto, keylog::NULL, self.keys.clone()), character, number)
+                daemon(config, Logged::new(NullCrypto, Ciphers::Null, self.keys.clone()), character, number)
             }
         };
         self.settle(

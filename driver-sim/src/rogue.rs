@@ -13,6 +13,7 @@ use pilot_proto::{
     crypto::{Aead, AeadKey, Crypto, Ed25519Seed, X25519Secret},
     rng::Rng,
     time::Duration,
+    tunnel::KEY_INFO,
     wire::{
         beacon::{Beacon, RELAY_HEAD_LEN},
         frame::{KeyAuthenticated, Nonce, SEALED_HEAD_LEN, Suite, TAG_LEN, sealed_head},
@@ -45,8 +46,6 @@ const RECORDED: usize = 64;
 const FLOOD: u16 = 40;
 /// Connections to the registry that carry nonsense.
 const NONSENSE: u64 = 12;
-/// What the key of a tunnel is derived with (`spec/tunnel.md`).
-const KEY_INFO: &[u8] = b"pilot-tunnel-v1";
 
 macro_rules! switches {
     ($($(#[$doc:meta])* $name:ident $bearable:literal,)*) => {

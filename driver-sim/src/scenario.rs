@@ -7,13 +7,13 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
 };
 
+use pilot_keylog::KeyLog;
 use pilot_proto::{Instant, time::Duration};
 use pilot_roles::daemon::DaemonConfig;
 use serde::{Deserialize, Serialize};
 
 use crate::{
     check::Breach,
-    keylog::KeyLog,
     ledger::Transfer,
     link::LinkConfig,
     nat::NatConfig,

@@ -3,6 +3,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use pilot_keylog::KeyLog;
 use pilot_proto::{Instant, time::Duration, wire::beacon::Beacon};
 use pilot_roles::{
     ConnId, Input, Listener, Now, Output, Role,
@@ -16,7 +17,6 @@ use crate::{
     dice::Dice,
     disk::Disk,
     host::{Host, HostSpec, Stopping},
-    keylog::KeyLog,
     ledger::Ledger,
     link::LinkConfig,
     nat::NatConfig,

@@ -14,6 +14,8 @@ import sys
 import tempfile
 
 HERE = pathlib.Path(__file__).parent.parent
+# The port of a relayed local socket.
+IPC = 7000
 wrong = []
 
 
@@ -28,10 +30,10 @@ def udp(payload, source_port=4000, destination_port=4000):
     return ip + struct.pack(">HHHH", source_port, destination_port, length - 20, 0) + payload
 
 
-def tcp(payload, sequence=1):
+def tcp(payload, sequence=1, port=9000):
     length = 40 + len(payload)
     ip = struct.pack(">BBHHHBBH4s4s", 0x45, 0, length, 0, 0, 64, 6, 0, bytes([192, 0, 2, 1]), bytes([192, 0, 2, 2]))
-    return ip + struct.pack(">HHIIBBHHH", 40000, 9000, sequence, 1, 0x50, 0x18, 65535, 0, 0) + payload
+    return ip + struct.pack(">HHIIBBHHH", 40000, port, sequence, 1, 0x50, 0x18, 65535, 0, 0) + payload
 
 
 def write(path, packets):
@@ -42,7 +44,7 @@ def write(path, packets):
 
 
 def tshark(capture, fields, keylog=None):
-    command = ["tshark", "-X", f"lua_script:{HERE / 'wireshark' / 'pilot.lua'}", "-n", "-r", str(capture), "-T", "fields"]
+    command = ["tshark", "-X", f"lua_script:{HERE / 'wireshark' / 'pilot.lua'}", "-n", "-r", str(capture), "-T", "fields", "-o", f"pilot.ipc:{IPC}"]
     if keylog:
         command += ["-o", f"pilot.keylog:{keylog}"]
     for field in fields:
@@ -139,6 +141,35 @@ def registry():
         data = struct.pack(">I", len(text)) + text
         capture.add(v["id"], tcp(data, sequence), pilot__registry__length=len(text))
         sequence += len(data)
+    capture.add("two in one segment", tcp(data + data, sequence), pilot__registry__length=f"{len(text)},{len(text)}")
+    return capture
+
+
+# What is shown of messages of which the vectors have no fields.
+MALFORMED = (
+    ("6500000001", {"short": 1}), ("63000000076300000008", {"number": "7,8", "command": "0x63,0x63"}),
+)  # fmt: skip
+
+
+def local_socket():
+    capture, sequence = Capture("socket"), 1
+    steps = [step for v in vectors("ipc")["exchanges"] for step in v["steps"] if "message_hex" in step]
+    messages = [(step["message_hex"], {}) for step in steps if 0 < len(step["message_hex"]) < 2000]
+    for v in vectors("ipc")["extensions"]["messages"]:
+        inner = v["fields"].pop("message", None)
+        if inner:
+            v["fields"]["command"] = f"0x{v['message_hex'][:2]},0x{inner[:2]}"
+        if "flags" in v["fields"]:
+            v["fields"]["flags"] = f"0x{v['fields']['flags']:02x}"
+        messages.append((v["message_hex"], v["fields"]))
+    for text, said in [*messages, *MALFORMED]:
+        data = struct.pack(">I", len(text) // 2) + bytes.fromhex(text)
+        said = {"command": f"0x{text[:2]}", **said}
+        capture.add(text[:20], tcp(data, sequence, IPC), pilot_ipc__length=len(text) // 2,
+                    **{f"pilot_ipc__{field}": value for field, value in said.items()})  # fmt: skip
+        sequence += len(data)
+    both = struct.pack(">I", 5) + bytes.fromhex("6700000001") + struct.pack(">I", 1) + b"\x0d"
+    capture.add("two in one segment", tcp(both, sequence, IPC), pilot_ipc__length="5,1", pilot_ipc__command="0x67,0x0d")
     return capture
 
 
@@ -148,6 +179,7 @@ def main(folder):
     tunnel(keylog).check(folder, keylog)
     beacon().check(folder)
     registry().check(folder)
+    local_socket().check(folder)
     print("\n".join(wrong[:40]))
     sys.exit(bool(wrong))
 

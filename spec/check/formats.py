@@ -211,6 +211,12 @@ def ipc():
                 check(PilotIpc, exchange["name"], payload.text, step["error"])
             if "json" in step:
                 check(PilotIpc, exchange["name"], json.loads(payload.text), json.loads(step["json"]))
+    for v in load("ipc")["extensions"]["messages"]:
+        stream = read(PilotIpc, with_length(bytes.fromhex(v["message_hex"])))
+        payload = stream and stream.messages[0].body.payload
+        for name, said in v["fields"].items():
+            got = getattr(payload, name, None)
+            check(PilotIpc, v["name"], got.hex() if isinstance(got, bytes) else got, said)
 
 
 def registry():

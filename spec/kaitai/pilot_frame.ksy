@@ -19,12 +19,13 @@ seq:
       cases:
         'magic::plain': pilot_packet
         'magic::sealed': sealed
+        'magic::sealed_chacha': sealed
         'magic::anonymous_exchange': anonymous_exchange
         'magic::exchange': exchange
         'magic::punch': punch
 types:
   sealed:
-    doc: A packet under AES-256-GCM (TUN-6, TUN-7).
+    doc: A packet under AES-256-GCM (TUN-6, TUN-7), or under ChaCha20-Poly1305 between peers that agreed on it (EXT-8).
     seq:
       - id: sender
         type: u4
@@ -65,6 +66,7 @@ enums:
   magic:
     0x50494c54: plain
     0x50494c53: sealed
+    0x50494c43: sealed_chacha
     0x50494c4b: anonymous_exchange
     0x50494c41: exchange
     0x50494c50: punch

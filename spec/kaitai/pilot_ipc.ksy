@@ -65,6 +65,20 @@ types:
             'command::set_task_exec_ok': text
             'command::network_ok': text
             'command::health_ok': text
+            'command::prefer_direct': node
+            'command::prefer_direct_ok': text
+            'command::unbind': port
+            'command::unbind_ok': port
+            'command::send_to_confirmed': send_to
+            'command::extend': extend
+            'command::extended': extended
+            'command::tagged': tagged
+            'command::tagged_answer': tagged
+            'command::consumed': count
+            'command::taken': count
+            'command::finish': connection
+            'command::broken': broken
+            'command::event': text
   port:
     seq:
       - id: port
@@ -130,6 +144,43 @@ types:
         type: str
         size-eos: true
         encoding: UTF-8
+  node:
+    seq:
+      - id: node
+        type: u4
+  extend:
+    doc: This message and the following are an extension (spec IPC-1), spoken only after this one was answered.
+    seq:
+      - id: flags
+        type: u1
+        doc: Bit 0 - tell events. Others mean nothing.
+  extended:
+    seq:
+      - id: window
+        type: u4
+        doc: Bytes of a stream that may be under way in each direction (IPC-3).
+  tagged:
+    seq:
+      - id: number
+        type: u4
+      - id: message
+        size-eos: true
+        doc: A request, or its answer, as a body of its own (IPC-2). One in another is refused.
+  count:
+    seq:
+      - id: connection
+        type: u4
+      - id: bytes
+        type: u4
+        doc: How many more were consumed, or taken (IPC-3).
+  broken:
+    seq:
+      - id: connection
+        type: u4
+      - id: text
+        type: str
+        size-eos: true
+        encoding: UTF-8
   handshake:
     seq:
       - id: action
@@ -142,6 +193,10 @@ types:
         type: str
         size-eos: true
         encoding: UTF-8
+        if: action != action::wait
+      - id: timeout_ms
+        type: u4
+        if: action == action::wait
     enums:
       action:
         1: request
@@ -150,6 +205,7 @@ types:
         4: pending
         5: trusted
         6: revoke
+        7: wait
   network:
     seq:
       - id: action
@@ -206,3 +262,19 @@ enums:
     0x20: network_ok
     0x21: health
     0x22: health_ok
+    0x2b: cancel_dials
+    0x2d: prefer_direct
+    0x2e: prefer_direct_ok
+    0x37: unbind
+    0x38: unbind_ok
+    0x39: send_to_confirmed
+    0x3a: send_to_confirmed_ok
+    0x61: extend
+    0x62: extended
+    0x63: tagged
+    0x64: tagged_answer
+    0x65: consumed
+    0x66: taken
+    0x67: finish
+    0x68: broken
+    0x6a: event

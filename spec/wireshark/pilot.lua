@@ -176,6 +176,7 @@ pilot.prefs.keylog = Pref.string("Key log", "", "File with the keys of sessions"
 pilot.prefs.beacon = Pref.uint("Beacon UDP port", 9001, "Where datagrams below 0x10 are beacon messages")
 pilot.prefs.tunnel = Pref.uint("Tunnel UDP port", 4000, "Where a daemon listens")
 pilot.prefs.registry = Pref.uint("Registry TCP port", 9000, "Where registry connections go")
+pilot.prefs.ipc = Pref.uint("Local socket TCP port", 0, "Where somebody relays a local socket; 0 is nowhere")
 
 local keys, keys_from = {}, nil
 
@@ -473,6 +474,9 @@ end)
 
 local registry = Proto("pilot_registry", "Pilot Registry")
 
+-- A message and the length before it; several may be in one segment.
+local function pdu_length(tvb, _, offset) return 4 + tvb(offset, 4):uint() end
+
 local function message(tvb, pinfo, tree)
     pinfo.cols.protocol = "Pilot registry"
     local text = tvb(4):string()
@@ -487,7 +491,137 @@ local function message(tvb, pinfo, tree)
 end
 
 function registry.dissector(tvb, pinfo, tree)
-    dissect_tcp_pdus(tvb, tree, 4, function(range) return 4 + range(0, 4):uint() end, message)
+    dissect_tcp_pdus(tvb, tree, 4, pdu_length, message)
+    return tvb:len()
+end
+
+-- The local socket ------------------------------------------------------------------------------------------------
+
+-- A Unix socket cannot be captured. Let `socat TCP-LISTEN:PORT,fork UNIX-CONNECT:/tmp/pilot.sock` pass it on, and name
+-- the port in the preference `pilot.ipc`.
+local ipc = Proto("pilot_ipc", "Pilot Local Socket")
+
+local commands = { [0x01] = "Bind", [0x02] = "BindOk", [0x03] = "Dial", [0x04] = "DialOk", [0x05] = "Accept",
+    [0x06] = "Send", [0x07] = "Recv", [0x08] = "Close", [0x09] = "CloseOk", [0x0a] = "Error", [0x0b] = "SendTo",
+    [0x0c] = "RecvFrom", [0x0d] = "Info", [0x0e] = "InfoOk", [0x0f] = "Handshake", [0x10] = "HandshakeOk",
+    [0x11] = "ResolveHostname", [0x12] = "ResolveHostnameOk", [0x13] = "SetHostname", [0x14] = "SetHostnameOk",
+    [0x15] = "SetVisibility", [0x16] = "SetVisibilityOk", [0x17] = "Deregister", [0x18] = "DeregisterOk",
+    [0x19] = "SetTags", [0x1a] = "SetTagsOk", [0x1b] = "SetWebhook", [0x1c] = "SetWebhookOk", [0x1d] = "SetTaskExec",
+    [0x1e] = "SetTaskExecOk", [0x1f] = "Network", [0x20] = "NetworkOk", [0x21] = "Health", [0x22] = "HealthOk",
+    [0x2b] = "CancelDials", [0x2d] = "PreferDirect", [0x2e] = "PreferDirectOk", [0x37] = "Unbind",
+    [0x38] = "UnbindOk", [0x39] = "SendToConfirmed", [0x3a] = "SendToConfirmedOk", [0x61] = "Extend",
+    [0x62] = "Extended", [0x63] = "Tagged", [0x64] = "TaggedAnswer", [0x65] = "Consumed", [0x66] = "Taken",
+    [0x67] = "Finish", [0x68] = "Broken", [0x6a] = "Event" }
+local handshakes = { "Request", "Approve", "Reject", "Pending", "Trusted", "Revoke", "Wait" }
+local networks = { "List", "Join", "Leave", "Members", "Invite", "PollInvites", "Respond" }
+
+local i = {
+    length = ProtoField.uint32("pilot_ipc.length", "Length", base.DEC),
+    command = ProtoField.uint8("pilot_ipc.command", "Command", base.HEX, commands),
+    action = ProtoField.uint8("pilot_ipc.action", "Action", base.DEC),
+    number = ProtoField.uint32("pilot_ipc.number", "Number", base.DEC),
+    connection = ProtoField.uint32("pilot_ipc.connection", "Stream", base.DEC),
+    bytes = ProtoField.uint32("pilot_ipc.bytes", "Bytes", base.DEC),
+    window = ProtoField.uint32("pilot_ipc.window", "Window", base.DEC),
+    flags = ProtoField.uint8("pilot_ipc.flags", "Flags", base.HEX),
+    events = ProtoField.bool("pilot_ipc.flags.events", "Tell events", 8, nil, 0x01),
+    port = ProtoField.uint16("pilot_ipc.port", "Port", base.DEC),
+    address = ProtoField.string("pilot_ipc.address", "Address"),
+    node = ProtoField.uint32("pilot_ipc.node", "Node", base.DEC),
+    network = ProtoField.uint16("pilot_ipc.network", "Network", base.DEC),
+    timeout = ProtoField.uint32("pilot_ipc.timeout", "Timeout (ms)", base.DEC),
+    code = ProtoField.uint16("pilot_ipc.code", "Code", base.DEC),
+    value = ProtoField.uint8("pilot_ipc.value", "Value", base.DEC),
+    text = ProtoField.string("pilot_ipc.text", "Text"),
+    data = ProtoField.bytes("pilot_ipc.data", "Data"),
+}
+ipc.fields = i
+local ipc_short = ProtoExpert.new("pilot_ipc.short", "Shorter than its kind must be", expert.group.MALFORMED, expert.severity.ERROR)
+ipc.experts = { ipc_short }
+
+-- What follows a command byte: fields in order; the last may be "text", "data" or "body", which take the rest.
+local connection, target = { "connection" }, { "address", "port" }
+local payloads = { [0x01] = { "port" }, [0x02] = { "port" }, [0x03] = target, [0x04] = connection,
+    [0x05] = { "port", "connection", "address", "port" }, [0x06] = { "connection", "data" },
+    [0x07] = { "connection", "data" }, [0x08] = connection, [0x09] = connection, [0x0a] = { "code", "text" },
+    [0x0b] = { "address", "port", "data" }, [0x0c] = { "address", "port", "port", "data" }, [0x15] = { "value" },
+    [0x1d] = { "value" }, [0x2d] = { "node" }, [0x37] = { "port" }, [0x38] = { "port" },
+    [0x39] = { "address", "port", "data" }, [0x61] = { "flags" }, [0x62] = { "window" }, [0x63] = { "number", "body" },
+    [0x64] = { "number", "body" }, [0x65] = { "connection", "bytes" }, [0x66] = { "connection", "bytes" },
+    [0x67] = connection, [0x68] = { "connection", "text" } }
+local handshake_payloads = { { "node", "text" }, { "node" }, { "node", "text" }, {}, {}, { "node" }, { "node", "timeout" } }
+local network_payloads = { {}, { "network", "text" }, { "network" }, { "network" }, { "network", "node" }, {},
+    { "network", "value" } }
+local sizes = { address = 6, port = 2, network = 2, code = 2, value = 1, flags = 1 }
+
+local body
+
+local function show(tvb, pinfo, sub, shape, shown)
+    local at = 0
+    for _, name in ipairs(shape) do
+        local left = tvb:len() - at
+        if name == "body" then
+            if left > 0 then return body(tvb(at):tvb(), pinfo, sub, true) end
+        elseif name == "text" or name == "data" then
+            if left > 0 then sub:add(i[name], tvb(at)) end
+        else
+            local size = sizes[name] or 4
+            if left < size then
+                sub:add_proto_expert_info(ipc_short)
+                return
+            end
+            local range = tvb(at, size)
+            if name == "address" then
+                sub:add(i.address, range, address(range))
+            else
+                local item = sub:add(i[name], range)
+                if name == "flags" then item:add(i.events, range) end
+                if name == "number" or name == "connection" then shown = string.format("%s %d", shown, range:uint()) end
+            end
+            at = at + size
+        end
+    end
+    pinfo.cols.info:append(shown)
+end
+
+-- A command and its payload; `inner` when it stands in a Tagged one.
+body = function(tvb, pinfo, tree, inner)
+    local command = tvb(0, 1):uint()
+    local name = commands[command] or string.format("command 0x%02x", command)
+    local sub = tree:add(ipc, tvb(), "Pilot local socket: " .. name)
+    sub:add(i.command, tvb(0, 1))
+    local shape, rest, shown = payloads[command], 1, (inner and ": " or " ") .. name
+    if command == 0x0f or command == 0x1f then
+        if tvb:len() < 2 then
+            sub:add_proto_expert_info(ipc_short)
+            return
+        end
+        local action = tvb(1, 1):uint()
+        local known = command == 0x0f and handshakes or networks
+        sub:add(i.action, tvb(1, 1)):append_text(" (" .. (known[action] or "unknown") .. ")")
+        shown = shown .. " " .. (known[action] or action)
+        shape, rest = (command == 0x0f and handshake_payloads or network_payloads)[action], 2
+    end
+    shape = shape or (commands[command] and { "text" } or { "data" })
+    if inner and (command == 0x63 or command == 0x64) then shape = { "number", "data" } end
+    if tvb:len() > rest then
+        show(tvb(rest):tvb(), pinfo, sub, shape, shown)
+    else
+        if #shape > 0 and shape[1] ~= "text" and shape[1] ~= "data" then sub:add_proto_expert_info(ipc_short) end
+        pinfo.cols.info:append(shown)
+    end
+end
+
+local function ipc_message(tvb, pinfo, tree)
+    pinfo.cols.protocol = "Pilot local"
+    tree:add(ipc, tvb(0, 4), "Pilot local socket"):add(i.length, tvb(0, 4))
+    if tvb:len() > 4 then body(tvb(4):tvb(), pinfo, tree, false) end
+    return tvb:len()
+end
+
+function ipc.dissector(tvb, pinfo, tree)
+    pinfo.cols.info = ""
+    dissect_tcp_pdus(tvb, tree, 4, pdu_length, ipc_message)
     return tvb:len()
 end
 
@@ -501,6 +635,7 @@ local function listen()
         { table = "udp.port", port = pilot.prefs.tunnel, proto = pilot },
         { table = "tcp.port", port = pilot.prefs.registry, proto = registry },
     }
+    if pilot.prefs.ipc > 0 then ports[#ports + 1] = { table = "tcp.port", port = pilot.prefs.ipc, proto = ipc } end
     for _, p in ipairs(ports) do DissectorTable.get(p.table):add(p.port, p.proto) end
 end
 

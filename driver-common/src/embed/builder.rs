@@ -2,6 +2,7 @@
 
 use std::{fs::File, io, marker::PhantomData, os::unix::net::UnixStream, path::PathBuf};
 
+use pilot_keylog::Logged;
 use pilot_roles::{
     Listener,
     daemon::{Daemon, DaemonConfig, Enabled},
@@ -51,7 +52,7 @@ struct Tuning {
 /// A node ready to run: give role, clock and setup to a driver, and a pump to [`socket`](Prepared::socket).
 pub struct Prepared {
     /// The role.
-    pub role: Daemon<RingCrypto, OsRng>,
+    pub role: Daemon<Logged<RingCrypto>, OsRng>,
     /// The clock it was made with.
     pub clock: Clock,
     /// Its sockets.
@@ -78,6 +79,7 @@ impl<D> Default for Builder<D> {
                 identity: None,
                 email: String::from("embedded@localhost.invalid"),
                 home: None,
+                keylog: None,
             },
             config: Tuning::default(),
             socket: None,

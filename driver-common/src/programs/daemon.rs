@@ -120,6 +120,10 @@ struct Options {
     /// Networks to join at the start, ids with commas between
     #[arg(long, default_value = "")]
     networks: String,
+    /// FOR DEBUGGING ONLY: write the keys of all sessions into FILE, for Wireshark. Whoever reads it reads all traffic of
+    /// this node and its peers, recorded or to come
+    #[arg(long, value_name = "FILE", default_value = "")]
+    keylog: String,
     #[command(flatten)]
     common: Common,
 }
@@ -175,6 +179,7 @@ fn run(options: &Options, driver: impl Run) -> Result<u8, String> {
         identity,
         email: identity::email([&options.email, &options.owner], state.as_deref())?,
         home,
+        keylog: Some(&options.keylog).filter(|path| !path.is_empty()).map(PathBuf::from),
     };
     let Ready { role, clock, setup, lock: _lock } = node::prepare(spec, |config| {
         config.hostname.clone_from(&options.hostname);

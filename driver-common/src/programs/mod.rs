@@ -10,6 +10,7 @@ pub mod daemon;
 mod flags;
 mod host;
 mod identity;
+mod keylog;
 pub(crate) mod node;
 pub mod rendezvous;
 

@@ -9,13 +9,14 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use pilot_keylog::{Ciphers, Logged};
 use pilot_proto::extension::Cipher;
 use pilot_roles::{
     daemon::{Daemon, DaemonConfig, is_trust_file},
     role::{Area, Dial},
 };
 
-use super::{host, identity};
+use super::{host, identity, keylog};
 use crate::{Clock, OsRng, RingCrypto, Setup, Target, bind_udp};
 
 /// What must be said about a node.
@@ -31,11 +32,13 @@ pub(crate) struct Spec {
     pub(crate) email: String,
     /// Where messages and files of peers go; without it they are refused.
     pub(crate) home: Option<PathBuf>,
+    /// File that the keys of sessions are written into; without one they are told to nobody.
+    pub(crate) keylog: Option<PathBuf>,
 }
 
 /// A node that was not started yet.
 pub(crate) struct Ready {
-    pub(crate) role: Daemon<RingCrypto, OsRng>,
+    pub(crate) role: Daemon<Logged<RingCrypto>, OsRng>,
     pub(crate) clock: Clock,
     /// Without listeners and signals.
     pub(crate) setup: Setup,
@@ -52,6 +55,7 @@ pub(crate) fn prepare(spec: Spec, tune: impl FnOnce(&mut DaemonConfig)) -> Resul
     let state = identity.map(identity::directory);
     let seed = identity::seed(identity, &mut rng)?;
     let lock = identity.map(lock).transpose()?;
+    let keys = spec.keylog.as_deref().map(keylog::open).transpose()?;
     let udp = bind_udp(&spec.listen).map_err(words)?;
     let bound = udp.local_addr().map_err(words)?;
     let areas = areas(state.as_deref(), spec.home.as_deref());
@@ -70,7 +74,7 @@ pub(crate) fn prepare(spec: Spec, tune: impl FnOnce(&mut DaemonConfig)) -> Resul
     }
     tune(&mut config);
 
-    let role = Daemon::new(config, RingCrypto::default(), rng);
+    let role = Daemon::new(config, Logged::new(RingCrypto::default(), Ciphers::Real, keys), rng);
     let setup = Setup {
         udp: Some(udp),
         dials: BTreeMap::from([(Dial::Registry, spec.registry)]),

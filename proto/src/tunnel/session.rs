@@ -23,10 +23,10 @@ pub const REKEY_AFTER: Duration = Duration::from_secs(60 * 60);
 /// What the side that did not start the exchange adds to [`REKEY_AFTER`], so that both do not start at once.
 pub const REKEY_PATIENCE: Duration = Duration::from_secs(5 * 60);
 
-/// What the key derivation is bound to.
-const KEY_INFO: &[u8] = b"pilot-tunnel-v1";
-/// The same for the key of ChaCha20-Poly1305.
-const CHACHA_INFO: &[u8] = b"pilot-tunnel-chacha20poly1305-v1";
+/// What the derivation of the key of AES-256-GCM is bound to (TUN-6).
+pub const KEY_INFO: &[u8] = b"pilot-tunnel-v1";
+/// The same for the key of ChaCha20-Poly1305 (EXT-8).
+pub const CHACHA_INFO: &[u8] = b"pilot-tunnel-chacha20poly1305-v1";
 
 /// A key and its state. It is kept as long as either side may use it; its counter never restarts.
 ///

@@ -42,6 +42,23 @@ fn every_captured_request_is_read_and_written_back() {
 }
 
 #[test]
+fn every_message_of_the_extension_is_read_and_written_back() {
+    let file: serde_json::Value =
+        serde_json::from_str(include_str!("../../../spec/vectors/ipc.json")).unwrap();
+    let messages = file["extensions"]["messages"].as_array().unwrap();
+    assert_eq!(messages.len(), 9);
+    for message in messages {
+        let bytes = hex::decode(message["message_hex"].as_str().unwrap()).unwrap();
+        let mut written = Vec::new();
+        match message["dir"].as_str().unwrap() {
+            "client->daemon" => Request::parse(&bytes).unwrap().unwrap().write(&mut written),
+            _ => Reply::parse(&bytes).unwrap().write(&mut written),
+        }
+        assert_eq!(written, frame(&bytes), "{}", message["name"]);
+    }
+}
+
+#[test]
 fn every_captured_answer_is_read_and_written_back() {
     let mut read = 0;
     for (step, message) in messages("daemon->client") {

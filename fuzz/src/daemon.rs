@@ -43,6 +43,10 @@ struct Net {
     /// Connections to the registry: whose, its end, the registry's end.
     calls: Vec<(usize, ConnId, ConnId)>,
     programs: Vec<(usize, ConnId)>,
+    /// Datagrams to lose.
+    lose: u8,
+    /// The last datagram that arrived, and where: it may arrive again.
+    last: (SocketAddr, SocketAddr, Vec<u8>),
 }
 
 impl Net {
@@ -53,6 +57,8 @@ impl Net {
             agents: [agent(1, true), agent(2, false)],
             calls: Vec::new(),
             programs: Vec::new(),
+            lose: 0,
+            last: (at(0), at(0), Vec::new()),
         };
         net.settle();
         net.pass(Duration::from_secs(1));
@@ -87,7 +93,7 @@ impl Net {
 
     fn carry(&mut self, from: usize, said: Said) {
         match said {
-            Said::Datagram(to, mut data) => self.datagram(at(from as u8 + 1), to, &mut data),
+            Said::Datagram(to, data) => self.send(at(from as u8 + 1), to, data),
             Said::Connect(conn) => {
                 let there = self.rendezvous.accept(Listener::Registry, Some(at(from as u8 + 1)));
                 self.calls.push((from, conn, there));
@@ -110,7 +116,7 @@ impl Net {
 
     fn answer(&mut self, said: Said) {
         match said {
-            Said::Datagram(to, mut data) => self.datagram(at(250), to, &mut data),
+            Said::Datagram(to, data) => self.send(at(250), to, data),
             Said::Bytes(conn, data) => {
                 if let Some(call) = self.calls.iter().find(|call| call.2 == conn) {
                     self.agents[call.0].bytes(call.1, &data);
@@ -123,6 +129,15 @@ impl Net {
             }
             Said::Connect(_) => unreachable!("a rendezvous dials nobody"),
         }
+    }
+
+    fn send(&mut self, from: SocketAddr, to: SocketAddr, mut data: Vec<u8>) {
+        if self.lose > 0 {
+            self.lose -= 1;
+            return;
+        }
+        self.last = (from, to, data.clone());
+        self.datagram(from, to, &mut data);
     }
 
     fn datagram(&mut self, from: SocketAddr, to: SocketAddr, data: &mut [u8]) {
@@ -199,7 +214,7 @@ fn request<'a>(step: &Step, data: &'a [u8]) -> Request<'a> {
     }
 }
 
-/// Two daemons with two programs each, which do what the bytes say.
+/// Two daemons with two programs each, and the network between them, do what the bytes say.
 pub fn daemon_ipc(data: &[u8]) {
     let mut bytes = Unstructured::new(data);
     let mut net = Net::new();
@@ -223,6 +238,17 @@ pub fn daemon_ipc(data: &[u8]) {
                 net.agents[agent].close(conn);
                 net.programs[which].1 = net.agents[agent].accept(Listener::Ipc, None);
             }
+            // The network loses some, brings one again, perhaps changed, and somebody else sends what he likes.
+            240..=242 => net.lose = step.id % 8,
+            243 | 244 => {
+                let (from, to, mut data) = net.last.clone();
+                let place = usize::from(step.port) % data.len().max(1);
+                if let Some(byte) = data.get_mut(place) {
+                    *byte ^= step.id & 0x0f;
+                }
+                net.datagram(from, to, &mut data);
+            }
+            245..=247 => net.datagram(at(step.node), at(step.program % 3 + 1), &mut text.to_vec()),
             _ => net.pass(Duration::from_millis(u64::from(step.id) * u64::from(step.port))),
         }
         net.settle();

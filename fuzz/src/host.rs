@@ -148,8 +148,16 @@ impl<R: Role> Host<R> {
                 self.role.handle_input(now, input);
             }
             if idle || self.exited {
-                return;
+                break;
             }
+        }
+        self.bounded();
+    }
+
+    /// Whoever speaks, no table grows beyond its bound.
+    fn bounded(&self) {
+        for fill in self.role.fills() {
+            assert!(fill.used <= fill.max, "{} {}, at most {} are allowed", fill.used, fill.table, fill.max);
         }
     }
 

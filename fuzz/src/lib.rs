@@ -6,6 +6,7 @@
 
 mod cut;
 mod daemon;
+mod described;
 mod host;
 mod ipc;
 mod node;
@@ -18,6 +19,7 @@ mod wire;
 
 pub use cut::{data_exchange, event_stream, frames};
 pub use daemon::{daemon_ipc, registry_reply};
+pub use described::described;
 pub use ipc::{ipc_client, ipc_reply, ipc_request};
 pub use node::node;
 pub use rendezvous::{beacon_role, registry, registry_bytes, registry_request, store_record};
@@ -30,13 +32,14 @@ pub use wire::{address, beacon, datagram, extension, packet, sack};
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets, by name.
-pub const TARGETS: [Target; 25] = [
+pub const TARGETS: [Target; 26] = [
     ("address", address),
     ("beacon", beacon),
     ("beacon_role", beacon_role),
     ("daemon_ipc", daemon_ipc),
     ("data_exchange", data_exchange),
     ("datagram", datagram),
+    ("described", described),
     ("event_stream", event_stream),
     ("extension", extension),
     ("frames", frames),

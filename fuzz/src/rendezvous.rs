@@ -195,7 +195,23 @@ fn request(step: &Step) -> Value {
     }
 }
 
-/// A sequence of registry operations by six key holders on four connections, with time passing and restarts. After
+/// Something for the beacon, from an address that may be the one of a node.
+fn beacon_message(host: &mut Host<Rendezvous<NullCrypto>>, step: &Step) {
+    let (node, target) = (u32::from(step.node % (KEYS + 1)), u32::from(step.other % (KEYS + 1)));
+    let mut memory = [0; 16];
+    let message = match step.how % 5 {
+        0 | 1 => Beacon::Discover { node },
+        2 => Beacon::PunchRequest { requester: node, target },
+        3 => Beacon::Relay { sender: node, target, frame: b"PILP" },
+        _ => Beacon::Sync { beacon: node, nodes: NodeList::new(&mut memory, [node, target]) },
+    };
+    let mut out = [0; 64];
+    let len = message.emit(&mut out).expect("there is room");
+    host.datagram(at(step.by % KEYS + 1), &mut out[..len]);
+    reply_is_small(host, len);
+}
+
+/// A sequence of registry operations by six key holders on four connections, datagrams to the beacon, time and restarts. After
 /// it the registry starts again from what it stored, and says the same of every node.
 pub fn registry(data: &[u8]) {
     let mut bytes = Unstructured::new(data);
@@ -214,7 +230,8 @@ pub fn registry(data: &[u8]) {
                 }
                 ask(&mut host, conns[which], &request(&step));
             }
-            220..=239 => host.pass(Duration::from_secs(u64::from(step.how) * u64::from(step.by))),
+            220..=231 => beacon_message(&mut host, &step),
+            232..=239 => host.pass(Duration::from_secs(u64::from(step.how) * u64::from(step.by))),
             240..=247 => host.close(conns[usize::from(step.by) % conns.len()]),
             _ => {
                 let (now, records) = (host.now, host.records);

@@ -1,12 +1,17 @@
 //! Parsers of texts: the trust message, the trust file of a daemon, a scenario of the simulator.
 
+use std::net::SocketAddr;
+
 use pilot_proto::{
     crypto::Ed25519Seed,
     rng::SeededRng,
+    time::Duration,
     trust::{MESSAGE_MAX, Message},
 };
 use pilot_roles::daemon::{Daemon, DaemonConfig};
 use pilot_sim::{NullCrypto, Scenario};
+
+use crate::host::Host;
 
 /// The JSON message of port 444.
 pub fn trust_message(data: &[u8]) {
@@ -22,7 +27,7 @@ pub fn trust_message(data: &[u8]) {
     }
 }
 
-/// The file in which a daemon keeps its trust, read at start.
+/// The file in which a daemon keeps its trust.
 pub fn trust_file(data: &[u8]) {
     let mut config = DaemonConfig::new(Ed25519Seed::from_bytes([1; 32]), String::new());
     config.trust_file = Some(data.to_vec());
@@ -30,7 +35,9 @@ pub fn trust_file(data: &[u8]) {
     config.max_peers = 8;
     config.max_streams = 8;
     config.max_trusted = 8;
-    let _ = Daemon::new(config, NullCrypto, SeededRng::new(1));
+    let daemon = Daemon::new(config, NullCrypto, SeededRng::new(1));
+    // It is read at the start, and what it asks for comes due.
+    Host::new(daemon, SocketAddr::from(([192, 0, 2, 1], 4000))).pass(Duration::from_secs(100));
 }
 
 /// A scenario in TOML.

@@ -142,7 +142,10 @@ pub fn address(data: &[u8]) {
         Err(error) => assert!(!error.to_string().is_empty()),
     }
     if let Some(bytes) = base64::decode::<32>(data) {
-        assert_eq!(base64::encode(&bytes).collect::<Vec<_>>(), data);
+        // The unused bits of the last character may be anything.
+        let again: Vec<u8> = base64::encode(&bytes).collect();
+        assert_eq!(base64::decode(&again), Some(bytes));
+        assert_eq!((again[..42].to_vec(), again[43]), (data[..42].to_vec(), data[43]));
     }
 }
 

@@ -251,7 +251,7 @@ impl KStream for BytesReader {
     fn read_bytes(&self, count: usize) -> KResult<Vec<u8>> {
         let rest = &self.bytes[self.pos()..];
         // A length below zero arrives here as one beyond all.
-        let found = rest.get(..count).ok_or(KError::Eof(count - rest.len()))?;
+        let found = rest.get(..count).ok_or_else(|| KError::Eof(count - rest.len()))?;
         self.bit.set(8 * (self.pos() + count));
         Ok(found.to_vec())
     }

@@ -23,6 +23,8 @@ pub(crate) const STREAMS: usize = 4;
 pub(crate) const BUFFER: usize = 4096;
 /// Bytes of one chunk, so of one segment sent.
 pub(crate) const CHUNK: usize = 512;
+/// Deadlines: one for each peer and each stream, counted in turn.
+const TIMERS: usize = 2 * if PEERS > STREAMS { PEERS } else { STREAMS };
 const CHUNKS: usize = STREAMS * BUFFER / CHUNK;
 /// Bytes of packets that wait for keys, and of datagrams nobody has read: one of the largest each.
 pub(crate) const PACKETS: usize = 1536;
@@ -45,8 +47,8 @@ pub(crate) struct Room {
     streams: [StreamSlot; STREAMS],
     stream_index: [u32; words_for(STREAMS)],
     stream_lists: [u32; STREAM_LISTS * STREAMS],
-    timer_heap: [u32; PEERS + STREAMS],
-    timers: [TimerSlot; 2 * if PEERS > STREAMS { PEERS } else { STREAMS }],
+    timer_heap: [u32; TIMERS],
+    timers: [TimerSlot; TIMERS],
     chunks: [Chunk; CHUNKS],
     bytes: [u8; CHUNKS * CHUNK],
     packets: [u8; PACKETS],
@@ -69,7 +71,7 @@ impl Room {
             streams: [const { StreamSlot::new() }; STREAMS],
             stream_index: [0; words_for(STREAMS)],
             stream_lists: [0; STREAM_LISTS * STREAMS],
-            timer_heap: [0; PEERS + STREAMS],
+            timer_heap: [0; TIMERS],
             timers: [TimerSlot::UNSET; _],
             chunks: [Chunk::NEW; CHUNKS],
             bytes: [0; CHUNKS * CHUNK],

@@ -76,7 +76,7 @@ pub struct Parts<'a, C: Crypto> {
     pub stream_index: &'a mut [u32],
     /// [`STREAM_LISTS`] words per stream.
     pub stream_lists: &'a mut [u32],
-    /// One word per peer and per stream.
+    /// As many words as [`timers`](Self::timers) has slots: deadlines beyond the shorter of the two are refused.
     pub timer_heap: &'a mut [u32],
     /// One slot per peer and per stream, twice the larger of the two numbers.
     pub timers: &'a mut [TimerSlot],

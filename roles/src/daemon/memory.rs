@@ -78,7 +78,7 @@ impl<C: Crypto> OwnedMemory<C> {
             streams: Vec::new(),
             stream_index: vec![0; words_for(bounds.streams)],
             stream_lists: vec![0; STREAM_LISTS * bounds.streams],
-            timer_heap: vec![0; bounds.peers + bounds.streams],
+            timer_heap: vec![0; 2 * bounds.peers.max(bounds.streams)],
             timers: vec![TimerSlot::UNSET; 2 * bounds.peers.max(bounds.streams)],
             chunks: vec![Chunk::NEW; chunks],
             bytes: vec![0; chunks * CHUNK],
@@ -127,6 +127,26 @@ impl<C: Crypto> Memory<C> for OwnedMemory<C> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use pilot_proto::{
+        Instant,
+        crypto::RustCrypto,
+        timers::{Timers, TimersState},
+    };
+
+    #[test]
+    fn every_peer_and_every_stream_may_have_a_deadline() {
+        for (peers, streams) in [(4, 16), (16, 4)] {
+            let bounds = Bounds { peers, streams, stream_bytes: 1 << 16, trusted: 4 };
+            let mut memory = OwnedMemory::<RustCrypto>::new(bounds);
+            let (mut state, parts) = (TimersState::new(), memory.parts());
+            let mut timers = Timers::new(&mut state, parts.timer_heap, parts.timers);
+            // A node counts streams in even numbers and peers in odd ones.
+            let (last_stream, last_peer) = (2 * (streams - 1), 2 * (peers - 1) + 1);
+            for id in [last_stream, last_peer] {
+                assert_eq!(timers.set(id as u32, Some(Instant::ORIGIN)), Ok(()), "{peers} {streams}");
+            }
+        }
+    }
 
     #[test]
     fn tables_double_up_to_their_bound() {

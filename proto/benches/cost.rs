@@ -1,7 +1,7 @@
 //! What each step costs: parsing, sealing, a stream's segment, a whole node's datagram; and whether a node's cost
 //! depends on how many peers and streams it has.
 //!
-//! `cargo bench -p pilot-proto --bench cost`, or of it only what is named after `--`: wire, sealing, stream, peers,
+//! `cargo bench -p pilot-proto --bench cost`, or of it only what is named after `--`: keys, wire, sealing, stream, peers,
 //! streams.
 //!
 //! Every figure is the tenth percentile of many short rounds, so that what else the machine does is left out.
@@ -17,7 +17,7 @@ use std::{hint::black_box, time::Instant as Clock};
 
 use pilot_proto::{
     Addr, Instant, SockAddr,
-    crypto::{Aead, AeadKey, Crypto, RustCrypto},
+    crypto::{Aead, AeadKey, Crypto, Ed25519Seed, RustCrypto, X25519Secret},
     pool::{Chunk, Pool, PoolState},
     rng::SeededRng,
     stream::{self, Read, Stream},
@@ -33,7 +33,8 @@ const BATCH: usize = 64;
 
 fn main() {
     let named: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
-    let parts: [(&str, fn()); 5] = [
+    let parts: [(&str, fn()); 6] = [
+        ("keys", keys),
         ("wire", wire),
         ("sealing", sealing),
         ("stream", streams),
@@ -82,6 +83,24 @@ fn header() -> Header {
         ack: 9,
         window: 128,
         ..Header::new(Protocol::Stream, at(1, 49_152), at(2, 1000))
+    }
+}
+
+fn keys() {
+    let tables = if cfg!(feature = "precomputed-tables") { "with" } else { "without" };
+    title(&format!("keys: one operation, {tables} precomputed tables"));
+    let (seed, secret) = (Ed25519Seed::from_bytes([7; 32]), X25519Secret::from_bytes([9; 32]));
+    let (public, peer) = (RustCrypto.ed25519_public(&seed), RustCrypto.x25519_public(&secret));
+    let message = [0x5a; 100];
+    let signature = RustCrypto.ed25519_sign(&seed, &message);
+    let operations: [(&str, &dyn Fn()); 4] = [
+        ("X25519, public key", &|| _ = black_box(RustCrypto.x25519_public(black_box(&secret)))),
+        ("X25519, shared secret", &|| _ = black_box(RustCrypto.x25519(&secret, black_box(&peer)))),
+        ("Ed25519, sign", &|| _ = black_box(RustCrypto.ed25519_sign(&seed, black_box(&message)))),
+        ("Ed25519, verify", &|| RustCrypto.ed25519_verify(&public, black_box(&message), &signature).unwrap()),
+    ];
+    for (name, operation) in operations {
+        line(name, percentile(300, 4, || timed(|| (0..4).for_each(|_| operation()))), "");
     }
 }
 

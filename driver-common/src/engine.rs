@@ -32,7 +32,7 @@ use crate::{
     signals::Signals,
     store::{Keeper, RecordStore},
     streams::{News, READ_PER_TURN, Streams},
-    udp::UdpPort,
+    udp::{Received, UdpPort},
 };
 
 const SIGNALS: Token = Token(0);
@@ -354,7 +354,12 @@ impl<R: Role, X: Reactor> Engine<R, X> {
             if self.exit.is_some() {
                 return;
             }
-            let Some((from, data)) = self.udp.as_mut().and_then(UdpPort::receive) else { return };
+            let Some(Received { from, data, next }) = self.udp.as_mut().and_then(UdpPort::receive) else {
+                return;
+            };
+            if let Some(next) = next {
+                self.role.expect(next);
+            }
             self.role.handle_datagram(self.clock.now(), from, data);
             self.progress += 1;
             self.drain();

@@ -145,8 +145,8 @@ impl<W: Watch> UdpPort<W> {
         self.outbox.is_full()
     }
 
-    /// The next datagram received and who sent it.
-    pub(crate) fn receive(&mut self) -> Option<(SocketAddr, &mut [u8])> {
+    /// The next datagram received.
+    pub(crate) fn receive(&mut self) -> Option<Received<'_>> {
         loop {
             if self.slot >= self.filled && !self.fill() {
                 return None;
@@ -157,10 +157,15 @@ impl<W: Watch> UdpPort<W> {
                 continue;
             }
             let from = SocketAddr::new(meta.addr.ip().to_canonical(), meta.addr.port());
-            let start = self.slot * SLOT + self.offset;
             let len = meta.stride.clamp(1, SLOT).min(meta.len - self.offset);
+            // All of a slot are from one sender; the next slot is shown with the first of this one.
+            let next =
+                self.metas.get(self.slot + 1).filter(|_| self.offset == 0 && self.slot + 1 < self.filled);
+            let (slots, after) = self.slots.split_at_mut_checked((self.slot + 1) * SLOT)?;
+            let start = self.slot * SLOT + self.offset;
             self.offset += len;
-            return self.slots.get_mut(start..start + len).map(|data| (from, data));
+            let data = slots.get_mut(start..start + len)?;
+            return Some(Received { from, data, next: next.and_then(|meta| after.get(..meta.len)) });
         }
     }
 
@@ -200,6 +205,14 @@ impl<W: Watch> UdpPort<W> {
             tracing::debug!(lost = self.outbox.lost, %error, "datagrams could not be sent");
         }
     }
+}
+
+/// A datagram as it was received.
+pub(crate) struct Received<'a> {
+    pub(crate) from: SocketAddr,
+    pub(crate) data: &'a mut [u8],
+    /// What another sender's datagrams begin with that were received together with it, said once.
+    pub(crate) next: Option<&'a [u8]>,
 }
 
 /// Whether datagrams may be fragmented on their way.

@@ -1,7 +1,7 @@
 //! What each step costs: parsing, sealing, a stream's segment, a whole node's datagram; and whether a node's cost
 //! depends on how many peers and streams it has.
 //!
-//! `cargo bench -p pilot-proto --bench cost`, or of it only what is named after `--`: keys, wire, sealing, stream, peers,
+//! `cargo bench -p pilot-proto --features prefetch --bench cost`, or of it only what is named after `--`: keys, wire, sealing, stream, peers,
 //! streams.
 //!
 //! Every figure is the tenth percentile of many short rounds, so that what else the machine does is left out.

@@ -173,6 +173,7 @@ pub mod path;
 pub mod planted;
 pub mod pool;
 pub mod port;
+mod prefetch;
 pub mod ring;
 pub mod rng;
 pub mod slots;

@@ -122,6 +122,11 @@ pub struct Path {
     round_trip: Duration,
 }
 
+impl Path {
+    /// Where what every frame needs begins; it ends with the path.
+    pub(crate) const HOT: usize = core::mem::offset_of!(Path, via);
+}
+
 impl Default for Path {
     fn default() -> Self {
         Path::new()

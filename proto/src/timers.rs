@@ -28,6 +28,12 @@ pub struct TimerSlot {
 }
 
 impl TimerSlot {
+    /// Asks the processor for it.
+    #[inline]
+    pub(crate) fn fetch(&self) {
+        crate::prefetch::fetch(&self.set, 0..1);
+    }
+
     /// No deadline.
     pub const UNSET: TimerSlot =
         TimerSlot { deadline: Instant::ORIGIN, sorted: Instant::ORIGIN, place: 0, set: false };

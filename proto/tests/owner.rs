@@ -415,3 +415,20 @@ fn answers_nobody_waits_for_change_nothing() {
     assert_eq!(node.poll_event(NOW), None);
     assert_eq!(node.poll_transmit(NOW, &mut [0; 2048]), None);
 }
+
+#[test]
+fn a_datagram_that_is_only_expected_changes_nothing() {
+    let mut net = Net::new(51);
+    let (a, b) = (public(&mut net), public(&mut net));
+    net.record = true;
+    transfer(&mut net, a, b, &pattern(5_000), 5 * SECOND);
+    let wire = std::mem::take(&mut net.wire);
+    let node = &mut net.hosts[b].node;
+    let state = |node: &mut common::TestNode| (node.counters(), node.usage(), node.poll_timeout());
+    let before = state(node);
+    for (_, _, datagram) in &wire {
+        (0..=datagram.len()).for_each(|len| node.expect(&datagram[..len]));
+    }
+    assert_eq!(state(node), before);
+    assert_eq!(node.poll_event(net.now), None);
+}

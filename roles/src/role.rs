@@ -279,6 +279,10 @@ pub trait Role {
     /// Feeds one UDP datagram, which the role may decrypt in place.
     fn handle_datagram(&mut self, now: Now, from: SocketAddr, data: &mut [u8]);
 
+    /// Shows a datagram that will be fed soon, so that what it needs is fetched from memory meanwhile. Changes nothing;
+    /// never needed.
+    fn expect(&mut self, _data: &[u8]) {}
+
     /// Feeds one of the other things.
     fn handle_input(&mut self, now: Now, input: Input<'_>);
 

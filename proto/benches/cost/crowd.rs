@@ -176,8 +176,9 @@ impl Crowd {
     }
 
     /// Datagrams of 64 bytes from ten peers: taken in, and read. All are sealed beforehand, so that nobody but the
-    /// node in question is at work between two rounds, and lie where a driver receives: in memory just written.
-    fn datagrams(&mut self, rounds: usize, all: bool) -> f64 {
+    /// node in question is at work between two rounds, and lie where a driver receives: in memory just written. `batch`:
+    /// as a driver that has taken them from the kernel together.
+    fn datagrams(&mut self, rounds: usize, all: bool, batch: bool) -> f64 {
         let to = Addr { network: 0, node: 1 };
         let mut sealed = Vec::new();
         for turn in 0..rounds * FEW {
@@ -201,7 +202,11 @@ impl Crowd {
             let mut out = [0; 2048];
             let mut read = 0;
             let time = timed(|| {
-                for (from, frame) in &mut frames {
+                for at in 0..FEW {
+                    if let Some((_, next)) = frames.get(at + 1).filter(|_| batch) {
+                        self.hub.node.expect(next);
+                    }
+                    let (from, frame) = &mut frames[at];
                     self.hub.node.handle_datagram(now, *from, frame);
                     while self.hub.node.poll_event(now).is_some() {}
                     while self.hub.node.read_datagram(&mut out).is_some() {
@@ -315,9 +320,15 @@ pub(crate) fn peers() {
     let mut many = Crowd::new(10_000, 0);
     few.rest();
     many.rest();
-    let base = few.datagrams(4000, false);
-    let (hot, cold) = (many.datagrams(4000, false), many.datagrams(4000, true));
+    let base = few.datagrams(4000, false, false);
+    let (hot, cold) = (many.datagrams(4000, false, false), many.datagrams(4000, true, false));
     compare("peers", base, hot, cold, many.peers.len());
+    let batch = many.datagrams(4000, true, true);
+    line(
+        &format!("peers: {}, all in turn, in batches of {FEW}", many.peers.len()),
+        batch,
+        &over(batch, base),
+    );
     drop((few, many));
     let note = format!("{LINES} lines of {} bytes", size_of::<PeerSlot<RustCrypto>>());
     line("touching the rows of 10000 peers, nothing else", lines_alone(10_000), &note);

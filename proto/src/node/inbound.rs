@@ -121,7 +121,7 @@ impl<C: Crypto, R: Rng> Ctx<'_, C, R> {
         if sender == self.core.id || sender == 0 {
             return;
         }
-        let Some(slot) = self.find_peer(sender) else {
+        let Some(slot) = self.find_sender(sender) else {
             // It believes in a tunnel that we do not have: we restarted, or it is lost. Our key exchange mends both.
             self.introduce_stranger(route, sender);
             return;

@@ -1,6 +1,6 @@
 //! What a node keeps of one peer: keys, path, and what it waits for.
 
-use core::net::SocketAddr;
+use core::{mem::offset_of, net::SocketAddr};
 
 use heapless::Vec;
 
@@ -9,6 +9,7 @@ use crate::{
     extension::Talk,
     node::admission::{Bucket, Turns, Verdict},
     path::{MAX_CANDIDATES, Path, Route},
+    prefetch,
     time::{Duration, Instant, earliest},
     tunnel::Tunnel,
     wire::{extension::Capabilities, frame::KeyAuthenticated, packet::Header},
@@ -124,6 +125,16 @@ pub struct PeerSlot<C: Crypto> {
 }
 
 impl<C: Crypto> PeerSlot<C> {
+    /// Asks the processor for what every frame needs, all of it at once.
+    #[inline]
+    pub(crate) fn fetch(&self) {
+        const { assert!(size_of::<Self>() < isize::MAX as usize) };
+        let here = offset_of!(Self, attempts) as isize;
+        let from = (offset_of!(Self, path) + Path::HOT) as isize;
+        let to = (offset_of!(Self, tunnel) + Tunnel::<C>::HOT) as isize;
+        prefetch::fetch(&self.attempts, from - here..to - here);
+    }
+
     /// When a copy of the last exchange is due.
     pub(crate) fn copy_due(&self) -> Option<Instant> {
         earliest(self.relay_copy, self.punched.map(|(at, _)| at))

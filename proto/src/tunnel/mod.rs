@@ -183,6 +183,10 @@ impl<C: Crypto> Default for Tunnel<C> {
 }
 
 impl<C: Crypto> Tunnel<C> {
+    /// Where what every frame needs ends: in the first session, behind the length of the list.
+    pub(crate) const HOT: usize =
+        core::mem::offset_of!(Self, sessions) + align_of::<Session<C::Aead>>() + Session::<C::Aead>::HOT;
+
     /// A tunnel without keys. Its size is fixed.
     pub const fn new() -> Self {
         Tunnel {

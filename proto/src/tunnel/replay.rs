@@ -89,6 +89,9 @@ pub struct Replay {
 }
 
 impl Replay {
+    /// Where what every frame needs ends: the window of the first prefix.
+    pub(super) const HOT: usize = size_of::<Live>() + align_of::<Self>();
+
     /// Whether frames with this prefix have been opened.
     pub fn knows(&self, prefix: [u8; 4]) -> bool {
         self.live.iter().any(|live| live.prefix == prefix)

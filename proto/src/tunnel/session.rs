@@ -66,6 +66,11 @@ pub(super) struct Session<A> {
     chacha: Option<AeadKey>,
 }
 
+impl<A> Session<A> {
+    /// Where what every frame needs ends.
+    pub(super) const HOT: usize = core::mem::offset_of!(Self, replay) + Replay::HOT;
+}
+
 impl<A: Aead> Session<A> {
     /// Derives the key that `secret` (whose public key is `own`) and `peer` give.
     pub(super) fn derive<C: Crypto<Aead = A>>(

@@ -207,6 +207,12 @@ impl<'a> Sealed<'a> {
     }
 }
 
+/// Who a datagram that is a sealed frame says it is from; nothing else of it is looked at.
+pub fn sealed_sender(datagram: &[u8]) -> Option<u32> {
+    let (magic, rest) = datagram.split_first_chunk::<MAGIC_LEN>()?;
+    if magic != SEALED && magic != SEALED_CHACHA { None } else { Reader::new(rest).u32() }
+}
+
 /// The bytes before the ciphertext of a sealed frame.
 pub fn sealed_head(suite: Suite, sender: u32, nonce: Nonce) -> [u8; SEALED_HEAD_LEN] {
     let mut head = [0; SEALED_HEAD_LEN];

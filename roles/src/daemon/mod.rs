@@ -499,6 +499,10 @@ impl<C: Crypto + Clone + Send + 'static, R: Rng> Role for Daemon<C, R> {
         self.settle(now);
     }
 
+    fn expect(&mut self, data: &[u8]) {
+        self.node.expect(data);
+    }
+
     fn handle_input(&mut self, now: Now, input: Input<'_>) {
         self.node.set_wall_clock(now.instant, now.unix_micros);
         match input {

@@ -5,6 +5,7 @@
 //!                                              pilotctl 1.7.2 against our daemon
 //! cargo run -p pilot-conformance -- faults     restarts, cut paths, crashes and idle cost, in seconds
 //! cargo run -p pilot-conformance -- run        one implementation against every clause ([`live`])
+//! cargo run -p pilot-conformance -- vectors    an implementation's codec and keys, through an adapter ([`vectors`])
 //! cargo run -p pilot-conformance -- grid       reports of several runs joined
 //! cargo run -p pilot-conformance -- canary     defects planted on purpose, each of which a case must catch
 //! ```
@@ -24,6 +25,7 @@ mod programs;
 mod report;
 mod steps;
 mod topology;
+mod vectors;
 mod wheels;
 
 use process::Session;
@@ -34,7 +36,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 const USAGE: &str = "\
-usage: pilot-conformance <interop|faults|run|canary|grid> [options]
+usage: pilot-conformance <interop|faults|run|canary|grid|vectors> [options]
 
   interop          every ordered pair of {ours, 1.7.2, 1.18.0}; then pilotctl 1.7.2 against our daemon
   faults           restarts, a cut path, first contact, crashes and idle cost
@@ -42,6 +44,7 @@ usage: pilot-conformance <interop|faults|run|canary|grid> [options]
   canary           one defect planted on purpose after another, each of which a case of run must catch
   grid A.json B.json …
                    joins reports of run
+  vectors          codec, keys and rules of any implementation, through an adapter (docs/adapters.md)
 
   --drivers WHICH  whose daemon is ours in interop: mio (default), async, or both, which meet each other too
   --only NAME      one part only: a pair (ours-1.7.2), 'ctl', or a fault (restart, path, contact, crash, idle)
@@ -69,6 +72,11 @@ of grid:
 of canary:
   --bug NAME       only this defect; may be given several times
   --wide           all cases of the sections that a defect belongs to
+
+of vectors:
+  --adapter CMD    the adapter's command line, run by sh (default: ours); may be given several times
+  --timeout N      seconds an answer may take (default: 5)
+  --case, --section, --list, --json-file, --junit, --html   as in run
 ";
 
 /// What the command line asked for.
@@ -83,6 +91,8 @@ struct Options {
     drivers: Drivers,
     json: bool,
     live: live::Options,
+    /// How long an adapter may take for an answer.
+    patience: Option<Duration>,
 }
 
 /// Which of our daemons take part.
@@ -115,7 +125,7 @@ impl Drivers {
 }
 
 /// What a run is given; the rest is for its other half, which needs the same.
-const COMMANDS: [&str; 5] = ["interop", "faults", "run", "canary", "grid"];
+const COMMANDS: [&str; 6] = ["interop", "faults", "run", "canary", "grid", "vectors"];
 
 fn parse(mut args: impl Iterator<Item = String>) -> Result<Options, String> {
     let expected = COMMANDS.join(", ");
@@ -134,7 +144,14 @@ fn parse(mut args: impl Iterator<Item = String>) -> Result<Options, String> {
             "--flag" => options.flags.push(value()?),
             "--drivers" => options.drivers = Drivers::parse(&value()?)?,
             "--json" => options.json = true,
-            "--target" => options.live.targets.push(value()?),
+            "--target" | "--adapter" if (flag == "--adapter") == (options.command == "vectors") => {
+                options.live.targets.push(value()?)
+            }
+            "--timeout" => {
+                let text = value()?;
+                let seconds = text.parse().map_err(|e| format!("--timeout {text:?}: {e}"))?;
+                options.patience = Some(Duration::from_secs(seconds));
+            }
             "--case" => options.live.only.push(value()?),
             "--section" => options.live.only.push(format!("{}/", value()?)),
             "--list" => options.live.list = true,
@@ -175,12 +192,18 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
+    let vectors = options.command == "vectors";
     if options.live.list {
-        live::list(&options.live);
+        if vectors {
+            vectors::list(&options.live);
+        } else {
+            live::list(&options.live);
+        }
         return ExitCode::SUCCESS;
     }
     let ended = match options.command.as_str() {
         "grid" => live::grid::run(&options.live),
+        "vectors" => vectors::run(&options.live, options.patience),
         _ => run(options),
     };
     match ended {

@@ -26,6 +26,36 @@ impl Level {
             Level::May => "MAY",
         }
     }
+
+    /// The verdict of what a case of this level returned.
+    pub(crate) fn judge(self, outcome: Outcome) -> Verdict {
+        match (outcome, self) {
+            (Ok(Grade::Strict), _) => Verdict::Ok,
+            (Ok(Grade::Allowed(text)), _) => Verdict::NonStrict(text),
+            (Ok(Grade::Seen(text)), _) => Verdict::Informational(text),
+            (Ok(Grade::Lacking(text)), _) => Verdict::Unimplemented(text),
+            (Err(text), Level::Must) => Verdict::Failed(text),
+            (Err(text), Level::Should) => Verdict::NonStrict(text),
+            (Err(text), Level::May) => Verdict::Informational(text),
+        }
+    }
+}
+
+/// What a report says of a case, whatever it is tried on.
+#[derive(Clone, Debug)]
+pub(crate) struct Heading {
+    /// The part before the first `/` is the section.
+    pub(crate) id: String,
+    pub(crate) clause: &'static str,
+    pub(crate) level: Level,
+    pub(crate) text: String,
+}
+
+impl Heading {
+    /// The section, which is the first part of the id.
+    pub(crate) fn section(&self) -> &str {
+        self.id.split('/').next().unwrap_or_default()
+    }
 }
 
 /// How a case ended. It comes from what was on the wire or the local socket, never from a log.
@@ -207,21 +237,7 @@ impl<S: Subject> Cases<S> {
 }
 
 impl Case {
-    /// The section, which is the first part of the id.
-    pub(crate) fn section(&self) -> &str {
-        self.id.split('/').next().unwrap_or_default()
-    }
-
-    /// The verdict of what the body returned.
-    pub(crate) fn judge(&self, outcome: Outcome) -> Verdict {
-        match (outcome, self.level) {
-            (Ok(Grade::Strict), _) => Verdict::Ok,
-            (Ok(Grade::Allowed(text)), _) => Verdict::NonStrict(text),
-            (Ok(Grade::Seen(text)), _) => Verdict::Informational(text),
-            (Ok(Grade::Lacking(text)), _) => Verdict::Unimplemented(text),
-            (Err(text), Level::Must) => Verdict::Failed(text),
-            (Err(text), Level::Should) => Verdict::NonStrict(text),
-            (Err(text), Level::May) => Verdict::Informational(text),
-        }
+    pub(crate) fn heading(&self) -> Heading {
+        Heading { id: self.id.clone(), clause: self.clause, level: self.level, text: self.text.clone() }
     }
 }

@@ -8,8 +8,8 @@
 mod agent;
 mod bench;
 pub(crate) mod canary;
-mod case;
-mod cases;
+pub(crate) mod case;
+pub(crate) mod cases;
 mod client;
 pub(crate) mod grid;
 mod link;
@@ -17,13 +17,13 @@ mod memory;
 mod page;
 mod peer;
 mod rendezvous;
-mod report;
+pub(crate) mod report;
 mod run;
 mod server;
 mod stand;
 mod target;
 mod trace;
-mod wire;
+pub(crate) mod wire;
 
 use crate::process::Session;
 use crate::programs::{Catalogue, Flavour};
@@ -84,7 +84,7 @@ pub(crate) fn run(session: &Session, catalogue: &Catalogue, options: &Options) -
     if cases.is_empty() {
         return Err(format!("no case begins with {:?}; --list shows all", options.only));
     }
-    let mut grid = Grid::new(&cases);
+    let mut grid = Grid::new(cases.iter().map(Case::heading));
     let mut passed = true;
     for name in &options.targets {
         let began = Instant::now();
@@ -145,7 +145,7 @@ fn one_target(
             session.check()?;
             trace.clear();
             let began = Instant::now();
-            let mut verdict = case.judge(stand.perform(case));
+            let mut verdict = case.level.judge(stand.perform(case));
             let seconds = began.elapsed();
             if let Err(why) = stand.control() {
                 verdict = match verdict {

@@ -1,6 +1,6 @@
 //! What came out: a table for people, JSON and JUnit for programs. A page for a browser is [`page`](super::page).
 
-use super::case::{Case, Level, Verdict};
+use super::case::{Heading, Level, Verdict};
 use super::{Options, page};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -39,15 +39,14 @@ pub(crate) const WORDS: [&str; 6] =
     ["OK", "NON-STRICT", "INFORMATIONAL", "UNIMPLEMENTED", "NOT-RUN", "FAILED"];
 
 impl Grid {
-    pub(crate) fn new(cases: &[Case]) -> Grid {
+    pub(crate) fn new(cases: impl Iterator<Item = Heading>) -> Grid {
         let rows = cases
-            .iter()
             .map(|case| Row {
-                id: case.id.clone(),
                 section: case.section().to_string(),
                 clause: case.clause.into(),
+                id: case.id,
                 level: case.level,
-                text: case.text.clone(),
+                text: case.text,
                 outcomes: Vec::new(),
             })
             .collect();
@@ -143,9 +142,18 @@ impl Grid {
         }
         text.push('\n');
         for (column, target) in self.targets.iter().enumerate() {
+            let mut lacking: Vec<(&Row, &str, usize)> = Vec::new();
             for row in &self.rows {
                 let Some(Some(outcome)) = row.outcomes.get(column) else { continue };
-                if outcome.verdict != Verdict::Ok {
+                if let Verdict::Unimplemented(why) = &outcome.verdict {
+                    let same = |(first, text, _): &&mut (&Row, &str, usize)| {
+                        first.section == row.section && text == why
+                    };
+                    match lacking.iter_mut().find(same) {
+                        Some((_, _, count)) => *count += 1,
+                        None => lacking.push((row, why, 1)),
+                    }
+                } else if outcome.verdict != Verdict::Ok {
                     let _ = writeln!(
                         text,
                         "{} {:<13} {} ({} {}: {}): {}",
@@ -158,6 +166,14 @@ impl Grid {
                         outcome.verdict.text()
                     );
                 }
+            }
+            // Many cases lack the same thing; reports for programs have each of them.
+            for (first, why, count) in lacking {
+                let which = match count {
+                    1 => first.id.clone(),
+                    _ => format!("{}: {count} cases", first.section),
+                };
+                let _ = writeln!(text, "{} UNIMPLEMENTED {which}: {why}", short(target));
             }
         }
         text
@@ -277,14 +293,14 @@ pub(crate) fn write(grid: &Grid, options: &Options) -> Result<(), String> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::case::{Cases, Setup, Verdict};
+    use super::super::case::{Case, Cases, Setup, Verdict};
     use super::{Grid, Outcome};
 
     fn grid() -> Grid {
         let mut cases = Cases::new("packet", Setup::Public);
         cases.must("one", "PKT-1", "a < b & c", |_| Ok(()));
         cases.must("two", "PKT-1", "two", |_| Ok(()));
-        let mut grid = Grid::new(&cases.all);
+        let mut grid = Grid::new(cases.all.iter().map(Case::heading));
         let column = grid.column("ours");
         let outcome = |verdict| Outcome { verdict, seconds: 0.5, trace: vec!["<packet>".into()] };
         grid.set(0, column, outcome(Verdict::Failed("\"why\"".into())));

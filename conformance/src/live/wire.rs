@@ -264,6 +264,11 @@ impl Key {
         Key(Aes256Gcm::new(&key.into()))
     }
 
+    /// A key given as it is.
+    pub(crate) fn given(key: &[u8; 32]) -> Key {
+        Key(Aes256Gcm::new(key.into()))
+    }
+
     /// TUN-7: a sealed frame around `inner`.
     pub(crate) fn seal(&self, sender: u32, prefix: [u8; 4], counter: u64, inner: &[u8]) -> Vec<u8> {
         self.seal_with(sender, sender, prefix, counter, inner)

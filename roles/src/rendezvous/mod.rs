@@ -40,8 +40,10 @@ use state::State;
 use wire::{Refusal, Request, answer_frame};
 
 pub use beacon::BeaconConfig;
+pub use ops::check_hostname;
 pub use registry::RegistryConfig;
 pub use store::LoadError;
+pub use wire::{MAX_REQUEST, is_request};
 
 /// A connection that neither completes a request nor takes bytes for this long is closed.
 const IDLE_LIMIT: Duration = Duration::from_secs(300);

@@ -6,7 +6,7 @@ use crate::frames;
 use crate::json::{self, Map, Value, json};
 
 /// Longest request body in bytes; a longer announcement ends the connection.
-pub(super) const MAX_REQUEST: usize = 65_536;
+pub const MAX_REQUEST: usize = 65_536;
 /// Longest answer a poll or a list may grow to. Programs of the reference refuse answers above 65 536 bytes.
 pub(super) const MAX_PORTION: usize = 60_000;
 
@@ -26,6 +26,11 @@ const SHOWN_WORDS: [&str; 11] = [
     "invalid",
     "required",
 ];
+
+/// Whether `body` is a request whatever it asks for (REG-2): one JSON object, or null.
+pub fn is_request(body: &[u8]) -> bool {
+    Request::parse(body).is_some()
+}
 
 /// One request: a JSON object. Missing members and members of a wrong type read as zero, false or empty.
 #[derive(Debug)]

@@ -38,20 +38,20 @@ pub(crate) fn all() -> Vec<Case> {
 }
 
 /// The vectors of one file.
-fn vectors(text: &str) -> serde_json::Value {
+pub(crate) fn vectors(text: &str) -> serde_json::Value {
     // They are part of this program.
     serde_json::from_str(text).unwrap_or_default()
 }
 
 /// Bytes written as hexadecimal digits.
-fn unhex(value: &serde_json::Value) -> Vec<u8> {
+pub(crate) fn unhex(value: &serde_json::Value) -> Vec<u8> {
     let text = value.as_str().unwrap_or_default();
     let digit = |at: usize| text.get(2 * at..2 * at + 2).and_then(|two| u8::from_str_radix(two, 16).ok());
     (0..text.len() / 2).filter_map(digit).collect()
 }
 
 /// A name as part of an id.
-fn slug(name: &str) -> String {
+pub(crate) fn slug(name: &str) -> String {
     let kept = name.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' });
     let mut slug = String::new();
     for c in kept {

@@ -28,8 +28,11 @@ fn is_label(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(inner) && !text.starts_with('-') && !text.ends_with('-')
 }
 
-/// Why `hostname` cannot be one. Empty is none and allowed.
-fn check_hostname(hostname: &str) -> Result<(), String> {
+/// Whether `hostname` can be one (REG-17). Empty is none and allowed.
+///
+/// # Errors
+/// Why it cannot, in the words of the answer to who asks for it.
+pub fn check_hostname(hostname: &str) -> Result<(), String> {
     if hostname.is_empty() {
         Ok(())
     } else if hostname.len() > MAX_HOSTNAME {

@@ -238,6 +238,7 @@ fn items(cases: &mut Cases) {
                     let rule = "a list that is written says what it was to say";
                     let question = with("encode-statement", &members);
                     let judge = move |result: &Value| match read(&unhex(&result["hex"])) {
+                        _ if !result["hex"].is_string() => Err("hex is missing".into()),
                         Some(said) if said == members => Ok(Grade::Strict),
                         Some(said) => Err(format!("it says {said}")),
                         None => Err("it ends inside an item".into()),

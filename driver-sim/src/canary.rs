@@ -6,7 +6,7 @@ use pilot_proto::planted::{Bug, plant};
 
 use crate::{
     scenario::{Report, Scenario},
-    swarm::{shrink, swarm},
+    swarm::{shrink_while, swarm},
 };
 
 /// How one bug was found.
@@ -52,7 +52,17 @@ fn look_for(bug: Bug, first: u64, seeds: u64, threads: usize, small: bool) -> Ca
         if scenario.run(None).breach.is_none() {
             plant(Some(bug));
             let seed = scenario.seed;
-            let (scenario, report) = if small { shrink(&scenario, &report) } else { (scenario, report) };
+            // The smallest must be good without the bug, too.
+            let good = |candidate: &Scenario| {
+                plant(None);
+                let good = candidate.run(None).breach.is_none();
+                plant(Some(bug));
+                good
+            };
+            let (scenario, report) = match small {
+                true => shrink_while(&scenario, &report, good),
+                false => (scenario, report),
+            };
             return Catch { bug, seeds: next - first, found: Some((seed, scenario, report)) };
         }
     }

@@ -110,17 +110,48 @@ impl RelayJudge {
         }
     }
 
-    /// The beacon sends a datagram to the host of node `to`.
-    pub(crate) fn said(&self, data: &[u8], to: u32) -> Verdict {
+    /// The beacon sends a datagram to the host of node `to`. Whoever takes an id that no node has (`exists`) takes nothing from
+    /// anybody.
+    pub(crate) fn said(&self, data: &[u8], to: u32, exists: impl Fn(u32) -> bool) -> Verdict {
         match Beacon::parse(data) {
             Some(Beacon::Deliver { sender, frame }) => match self.targets.get(&print(sender, frame)) {
-                Some(targets) if !targets.contains(&to) => {
+                Some(targets) if !targets.contains(&to) && targets.iter().all(|node| exists(*node)) => {
                     Err(("relayed to another node", format!("from {sender} for {targets:?}, sent to {to}")))
                 }
                 _ => Ok(()),
             },
             _ => Ok(()),
         }
+    }
+}
+
+/// Looks at the events that webhooks bring: strictly in order in each life of a daemon, each taken once, and none left out
+/// before one was refused.
+#[derive(Debug, Default)]
+pub(crate) struct SinkJudge {
+    /// Of each host: its life, the last event taken, and whether one was refused in this life.
+    taken: BTreeMap<usize, (u64, u64, bool)>,
+}
+
+impl SinkJudge {
+    pub(crate) fn posted(&mut self, host: usize, life: u64, body: &[u8], taken: bool) -> Verdict {
+        let event: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
+        let Some(number) = event["event_id"].as_u64() else {
+            return Err(("event without a number", String::from_utf8_lossy(body).into_owned()));
+        };
+        let entry = self.taken.entry(host).or_default();
+        if entry.0 != life {
+            *entry = (life, 0, false);
+        }
+        let (_, last, refused) = entry;
+        if number <= *last || (number > *last + 1 && !*refused) {
+            return Err(("events out of order", format!("host {host}: {number} after {last}")));
+        }
+        match taken {
+            true => *last = number,
+            false => *refused = true,
+        }
+        Ok(())
     }
 }
 
@@ -193,10 +224,28 @@ mod tests {
         let relayed = |target| [&pilot_proto::wire::beacon::relay_head(7, target)[..], b"frame"].concat();
         judge.heard(&relayed(8));
         let delivered = [&pilot_proto::wire::beacon::deliver_head(7)[..], b"frame"].concat();
-        assert!(judge.said(&delivered, 8).is_ok());
-        assert_eq!(judge.said(&delivered, 9).map_err(|found| found.0), Err("relayed to another node"));
+        assert!(judge.said(&delivered, 8, |_| true).is_ok());
+        assert_eq!(
+            judge.said(&delivered, 9, |_| true).map_err(|found| found.0),
+            Err("relayed to another node")
+        );
+        assert!(judge.said(&delivered, 9, |node| node != 8).is_ok(), "nobody is node 8");
         judge.heard(&relayed(9));
-        assert!(judge.said(&delivered, 9).is_ok());
+        assert!(judge.said(&delivered, 9, |_| true).is_ok());
+    }
+
+    #[test]
+    fn events_come_in_order_once_and_without_gaps_unless_one_was_refused() {
+        let body = |number: u64| format!("{{\"event_id\":{number}}}").into_bytes();
+        let mut judge = SinkJudge::default();
+        assert!(judge.posted(1, 1, &body(1), true).is_ok());
+        assert_eq!(judge.posted(1, 1, &body(1), true).map_err(|e| e.0), Err("events out of order"));
+        assert_eq!(judge.posted(1, 1, &body(3), true).map_err(|e| e.0), Err("events out of order"));
+        assert!(judge.posted(1, 1, &body(2), false).is_ok());
+        assert!(judge.posted(1, 1, &body(2), false).is_ok(), "tried again");
+        assert!(judge.posted(1, 1, &body(3), true).is_ok(), "given up");
+        assert!(judge.posted(1, 2, &body(1), true).is_ok(), "another life counts anew");
+        assert_eq!(judge.posted(1, 2, b"{}", true).map_err(|e| e.0), Err("event without a number"));
     }
 
     #[test]

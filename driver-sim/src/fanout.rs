@@ -9,7 +9,7 @@ use pilot_roles::{
 
 use crate::{
     ledger::Ledger,
-    program::{Io, Script, What},
+    program::{Io, Pending, Script, What},
 };
 
 /// Between two attempts.
@@ -186,15 +186,17 @@ impl Script for Follow {
         }
     }
 
-    fn pending(&self, ledger: &Ledger) -> Option<String> {
+    fn pending(&self, ledger: &Ledger) -> Option<Pending> {
         let topic = ledger.topic(self.topic)?;
-        (!self.is_done(ledger)).then(|| {
-            let who =
-                if self.every.is_some() { "publisher".into() } else { format!("subscriber {}", self.place) };
-            format!(
-                "{who} of topic {} waits for the broker on host {}: {topic:?}, stream {:?}, last words {:?}",
-                self.topic, self.broker, self.stream, self.last_words
-            )
+        let who = || match self.every {
+            Some(_) => "publisher".into(),
+            None => format!("subscriber {}", self.place),
+        };
+        (!self.is_done(ledger)).then(|| Pending {
+            work: format!("{} of topic {}", who(), self.topic),
+            with: Some(self.broker),
+            since: self.start,
+            state: format!("{topic:?}, stream {:?}, last words {:?}", self.stream, self.last_words),
         })
     }
 }

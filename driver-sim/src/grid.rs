@@ -132,12 +132,12 @@ fn meet_in(seed: u64, a: Option<NatConfig>, b: Option<NatConfig>) -> Option<Meet
         world.add_program(agent, Some(Box::new(Serve::default())));
     }
     push(&mut world, agents[0], agents[1]);
-    if !world.run(LIMIT, |world| world.pending().is_empty()) {
+    if !world.run(LIMIT, |world| world.is_done()) {
         return None;
     }
     world.rest(SETTLE);
     push(&mut world, agents[1], agents[0]);
-    if !world.run(LIMIT, |world| world.pending().is_empty()) {
+    if !world.run(LIMIT, |world| world.is_done()) {
         return None;
     }
     let [a, b] = agents.map(|agent| is_relayed(&mut world, agent));

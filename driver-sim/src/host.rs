@@ -66,6 +66,8 @@ pub(crate) struct Host {
     pub(crate) log: Vec<(Instant, Level, String)>,
     /// Bytes a second its programs read; 0 is without limit.
     pub(crate) read_rate: u64,
+    /// The endpoint of its webhook takes nothing.
+    pub(crate) sink_fails: bool,
 }
 
 impl fmt::Debug for Host {
@@ -94,6 +96,7 @@ impl Host {
             stopping: Stopping::No,
             log: Vec::new(),
             read_rate: 0,
+            sink_fails: false,
         }
     }
 

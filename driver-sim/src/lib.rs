@@ -13,12 +13,13 @@
 //! let transfer = world.ledger.add_transfer(100_000);
 //! world.add_program(b, Some(Box::new(Serve::default())));
 //! world.add_program(a, Some(Box::new(Push::new(transfer, b.index(), Instant::ORIGIN))));
-//! assert!(world.run(Duration::from_secs(60), |world| world.pending().is_empty()), "{:?}", world.breach());
+//! assert!(world.run(Duration::from_secs(60), |world| world.is_done()), "{}", world.stuck());
 //! ```
 //!
 //! A whole run is a value, too: a [`Scenario`], read from TOML. [`Outputs`] runs one and writes a report, a capture, a
 //! trace; any [`Observer`] sees everything that happens.
 
+mod bottleneck;
 #[cfg(feature = "planted")]
 mod canary;
 mod capture;
@@ -51,11 +52,13 @@ mod seam;
 mod swarm;
 mod talk;
 mod trace;
+mod waits;
 mod watch;
 mod work;
 mod workload;
 mod world;
 
+pub use bottleneck::RouterSpec;
 #[cfg(feature = "planted")]
 pub use canary::{CANARY_HEAD, Catch, canary};
 pub use capture::Capture;
@@ -75,13 +78,14 @@ pub use net::{HostId, RealmId};
 pub use outputs::Outputs;
 pub use page::page;
 pub use people::{BEACON_PORT, CryptoChoice, default_rendezvous};
-pub use program::{Io, ProgramId, Script, What};
+pub use program::{Io, Pending, ProgramId, Script, What};
 pub use reference::Quirks;
 pub use rogue::Rogue;
 pub use scale::{Phase, Scale, Scaled, peak_memory, processor, processor_time};
 pub use scenario::{Agent, Fault, LinkSpec, NoSuchHost, Report, Scenario, Verb, Watch};
 pub use swarm::{Outcome, draw, shrink, swarm};
 pub use talk::{Chat, Knock, Scatter};
+pub use waits::{Edge, Item, Party, Stuck};
 pub use watch::{Loss, Moment, Observer, Sample, Seen};
 pub use work::{
     ChatSpec, ContestSpec, FanoutSpec, KnockSpec, RenameSpec, ScatterSpec, SettleSpec, TransferSpec,

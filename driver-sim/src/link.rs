@@ -6,7 +6,7 @@
 use pilot_proto::{Instant, time::Duration};
 use serde::{Deserialize, Serialize};
 
-use crate::{dice::Dice, watch::Loss};
+use crate::{bottleneck::Bottleneck, dice::Dice, watch::Loss};
 
 /// What a link does to datagrams. Times in microseconds, probabilities in parts per million, sizes in bytes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -69,20 +69,20 @@ pub(crate) struct Link {
     config: LinkConfig,
     dice: Dice,
     bad: bool,
-    /// When the last byte accepted so far has left.
-    free_at: Instant,
+    bottleneck: Bottleneck,
     /// Nothing in order arrives before this.
     last_arrival: Instant,
 }
 
 impl Link {
     pub(crate) fn new(config: LinkConfig, dice: Dice) -> Self {
-        Link { config, dice, bad: false, free_at: Instant::ORIGIN, last_arrival: Instant::ORIGIN }
+        let bottleneck = Bottleneck::new(config.rate, config.queue);
+        Link { config, dice, bad: false, bottleneck, last_arrival: Instant::ORIGIN }
     }
 
     /// Bytes that wait for their turn.
     pub(crate) fn queued(&self, now: Instant) -> u64 {
-        self.free_at.since(now).as_micros() as u64 * self.config.rate / 1_000_000
+        self.bottleneck.queued(now)
     }
 
     /// Takes a datagram; when it arrives, if it does, and when its twin does.
@@ -108,14 +108,7 @@ impl Link {
         if random {
             return Err(Loss::Random);
         }
-        let mut left = now;
-        if let Some(takes) = (data.len() as u64 * 1_000_000).checked_div(c.rate) {
-            if self.queued(now) > c.queue {
-                return Err(Loss::QueueFull);
-            }
-            left = self.free_at.max(now) + Duration::from_micros(takes);
-            self.free_at = left;
-        }
+        let left = self.bottleneck.pass(now, data.len())?;
         if self.dice.chance(c.corrupt_ppm) && !data.is_empty() {
             let bit = self.dice.below(8 * data.len() as u64);
             data[(bit / 8) as usize] ^= 1 << (bit % 8);

@@ -373,8 +373,18 @@ fn summary(report: &Report) -> String {
     );
     match &report.breach {
         Some(breach) => format!("BROKEN: {breach}\n{numbers}"),
-        None => format!("good, done after {:.1} s: {numbers}", report.done.unwrap_or_default().as_secs_f64()),
+        None => format!(
+            "good, done after {:.1} s: {numbers}{}",
+            report.done.unwrap_or_default().as_secs_f64(),
+            fairness(report)
+        ),
     }
+}
+
+fn fairness(report: &Report) -> String {
+    let indexes: Vec<String> =
+        report.fairness.iter().map(|index| format!("{:.3}", *index as f64 / 1000.0)).collect();
+    if indexes.is_empty() { String::new() } else { format!(", fairness {}", indexes.join(" ")) }
 }
 
 fn print_log(report: &Report) {

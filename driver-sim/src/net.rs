@@ -12,6 +12,7 @@ use pilot_proto::{Instant, time::Duration};
 use rustc_hash::FxHashMap;
 
 use crate::{
+    bottleneck::Bottleneck,
     dice::Dice,
     link::{Link, LinkConfig},
     nat::{Nat, NatConfig},
@@ -69,6 +70,13 @@ pub(crate) struct Passage {
     pub(crate) dst: SocketAddr,
 }
 
+/// A router that hosts share, in both directions.
+#[derive(Debug)]
+struct Router {
+    out: Bottleneck,
+    back: Bottleneck,
+}
+
 /// The whole network.
 #[derive(Debug)]
 pub(crate) struct Net {
@@ -78,6 +86,9 @@ pub(crate) struct Net {
     links: FxHashMap<(HostId, HostId), Link>,
     shapes: BTreeMap<(HostId, HostId), LinkConfig>,
     default: LinkConfig,
+    routers: Vec<Router>,
+    /// The router each host is behind.
+    behind: BTreeMap<HostId, usize>,
     cut: BTreeSet<(HostId, HostId)>,
     clogged: BTreeSet<(HostId, HostId)>,
 }
@@ -91,6 +102,8 @@ impl Net {
             links: FxHashMap::default(),
             shapes: BTreeMap::new(),
             default,
+            routers: Vec::new(),
+            behind: BTreeMap::new(),
             cut: BTreeSet::new(),
             clogged: BTreeSet::new(),
         }
@@ -134,10 +147,16 @@ impl Net {
         self.places[host.0].0 != RealmId::INTERNET
     }
 
-    /// Whether other hosts share its network, which the internet has not.
+    /// Whether others share a NAT with it, its own or its provider's.
     pub(crate) fn has_neighbours(&self, host: HostId) -> bool {
-        let realm = self.places[host.0].0;
-        realm != RealmId::INTERNET && self.realms[realm.0].hosts > 1
+        let mut realm = &self.realms[self.places[host.0].0.0];
+        while let Some((_, outside)) = &realm.gate {
+            if realm.hosts > 1 {
+                return true;
+            }
+            realm = &self.realms[outside.0];
+        }
+        false
     }
 
     /// The address the internet sees connections of a host come from.
@@ -151,9 +170,12 @@ impl Net {
         ip
     }
 
-    /// Lets the NAT in front of the host forget all it knows.
-    pub(crate) fn rebind(&mut self, host: HostId) {
-        let realm = self.places[host.0].0;
+    /// Lets the NAT in front of the host forget all it knows, or the one in front of that.
+    pub(crate) fn rebind(&mut self, host: HostId, carrier: bool) {
+        let mut realm = self.places[host.0].0;
+        if carrier {
+            realm = self.realms[realm.0].gate.as_ref().map_or(RealmId::INTERNET, |(_, outside)| *outside);
+        }
         if let Some((nat, _)) = &mut self.realms[realm.0].gate {
             nat.rebind();
         }
@@ -219,6 +241,32 @@ impl Net {
         self.shapes.insert((from, to), config);
     }
 
+    /// Puts a router in front of hosts.
+    pub(crate) fn add_router(&mut self, hosts: impl IntoIterator<Item = HostId>, rate: u64, queue: u64) {
+        let number = self.routers.len();
+        self.behind.extend(hosts.into_iter().map(|host| (host, number)));
+        self.routers.push(Router { out: Bottleneck::new(rate, queue), back: Bottleneck::new(rate, queue) });
+    }
+
+    /// The routers between two hosts: the sender's and the receiver's. Those behind the same one have none.
+    fn routers(&self, way: (HostId, HostId)) -> (Option<usize>, Option<usize>) {
+        let (from, to) = (self.behind.get(&way.0).copied(), self.behind.get(&way.1).copied());
+        if from == to { (None, None) } else { (from, to) }
+    }
+
+    /// A datagram reaches the router in front of its receiver; when it has passed, if it does.
+    pub(crate) fn enter(
+        &mut self,
+        now: Instant,
+        way: (HostId, HostId),
+        bytes: usize,
+    ) -> Result<Instant, Loss> {
+        match self.routers(way).1.and_then(|router| self.routers.get_mut(router)) {
+            Some(router) => router.back.pass(now, bytes),
+            None => Ok(now),
+        }
+    }
+
     fn link(&mut self, from: HostId, to: HostId) -> &mut Link {
         let Net { links, shapes, default, seed, .. } = self;
         links.entry((from, to)).or_insert_with(|| {
@@ -237,12 +285,17 @@ impl Net {
         if self.cut.contains(&way) {
             return Err(Loss::Cut);
         }
-        self.link(way.0, way.1).send(now, data)
+        let left = match self.routers(way).0.and_then(|router| self.routers.get_mut(router)) {
+            Some(router) => router.out.pass(now, data.len())?,
+            None => now,
+        };
+        self.link(way.0, way.1).send(left, data)
     }
 
-    /// Bytes that wait for their turn.
+    /// Bytes that wait for their turn, at the sender's router and on the link.
     pub(crate) fn queued(&mut self, now: Instant, way: (HostId, HostId)) -> u64 {
-        self.link(way.0, way.1).queued(now)
+        let router = self.routers(way).0.map_or(0, |router| self.routers[router].out.queued(now));
+        router + self.link(way.0, way.1).queued(now)
     }
 
     /// How long bytes of a byte stream take.
@@ -308,6 +361,39 @@ mod tests {
         let (back, target) = net.depart(now, server, 9001, passage.src).unwrap();
         assert_eq!(target, host);
         assert_eq!(net.arrive(now, back), Some((host, 4000)));
+    }
+
+    #[test]
+    fn either_of_two_nats_may_forget() {
+        for carrier in [false, true] {
+            let mut net = Net::new(1, LinkConfig::default());
+            let server = net.add_host(RealmId::INTERNET);
+            let outer = net.add_nat(RealmId::INTERNET, open(false));
+            let home = net.add_nat(outer, open(false));
+            let host = net.add_host(home);
+            let now = Instant::ORIGIN;
+            let to = SocketAddr::new(net.ip(server), 9001);
+            let (out, _) = net.depart(now, host, 4000, to).unwrap();
+            let (back, _) = net.depart(now, server, 9001, out.src).unwrap();
+            assert!(net.arrive(now, back).is_some());
+            net.rebind(host, carrier);
+            assert!(net.arrive(now, back).is_none());
+        }
+    }
+
+    #[test]
+    fn homes_of_one_carrier_meet_at_its_outside_only_with_a_hairpin() {
+        for hairpin in [false, true] {
+            let mut net = Net::new(1, LinkConfig::default());
+            let server = net.add_host(RealmId::INTERNET);
+            let carrier = net.add_nat(RealmId::INTERNET, open(hairpin));
+            let homes = [net.add_nat(carrier, open(false)), net.add_nat(carrier, open(false))];
+            let (a, b) = (net.add_host(homes[0]), net.add_host(homes[1]));
+            let (now, away) = (Instant::ORIGIN, SocketAddr::new(net.ip(server), 1));
+            let seen = net.depart(now, b, 4001, away).unwrap().0.src;
+            let around = net.depart(now, a, 4000, seen).map(|(passage, _)| passage);
+            assert_eq!(around.and_then(|passage| net.arrive(now, passage)), hairpin.then_some((b, 4001)));
+        }
     }
 
     #[test]

@@ -122,7 +122,7 @@ fn bands(deeds: &[Deed], end: u64) -> Vec<Band> {
         };
         let hosts: Vec<String> = deed.hosts.iter().map(ToString::to_string).collect();
         let (to, colour, words) = match deed.verb {
-            Verb::Heal | Verb::Restart | Verb::MendDisk => continue,
+            Verb::Heal | Verb::Restart | Verb::MendDisk | Verb::MendSink => continue,
             Verb::Crash => (until(&[Verb::Restart], true), RED, format!("host {} is down", hosts.join(", "))),
             Verb::Stop => {
                 (until(&[Verb::Restart], true), RED, format!("host {} is stopped", hosts.join(", ")))
@@ -143,7 +143,15 @@ fn bands(deeds: &[Deed], end: u64) -> Vec<Band> {
             Verb::FailDisk => {
                 (until(&[Verb::MendDisk], true), DARK, format!("the disk of host {} fails", hosts.join(", ")))
             }
+            Verb::FailSink => (
+                until(&[Verb::MendSink], true),
+                DARK,
+                format!("the endpoint of host {} fails", hosts.join(", ")),
+            ),
             Verb::Rebind => (deed.at, BLUE, format!("the NAT of host {} forgets", hosts.join(", "))),
+            Verb::RebindCarrier => {
+                (deed.at, BLUE, format!("the provider's NAT of host {} forgets", hosts.join(", ")))
+            }
             Verb::JumpClock => (deed.at, BLUE, format!("the wall clock of host {} jumps", hosts.join(", "))),
         };
         bands.push(Band { from: deed.at, to, mark: mark(bands.len()), colour, words });

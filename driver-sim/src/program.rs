@@ -57,8 +57,21 @@ pub trait Script: fmt::Debug {
     /// Something happened.
     fn handle(&mut self, io: &mut Io<'_>, what: What);
 
-    /// What it still waits for, in words; `None` when its work is done.
-    fn pending(&self, ledger: &Ledger) -> Option<String>;
+    /// What is left to do; `None` when its work is done.
+    fn pending(&self, ledger: &Ledger) -> Option<Pending>;
+}
+
+/// Work of a program that is not done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pending {
+    /// What work.
+    pub work: String,
+    /// Index of the host it is with; `None` if it is with the program's own daemon or the registry.
+    pub with: Option<usize>,
+    /// When it was due to begin.
+    pub since: Instant,
+    /// How far it is.
+    pub state: String,
 }
 
 /// A program as it lives.

@@ -24,7 +24,7 @@ use pilot_proto::{
 };
 use pilot_roles::{
     Input, Now, Output, Role,
-    role::{Fill, Watcher},
+    role::{Fill, Wait, Watcher},
 };
 use serde::{Deserialize, Serialize};
 
@@ -255,6 +255,10 @@ impl Role for Reference {
 
     fn observe(&mut self, watcher: &mut dyn Watcher) {
         self.inner.observe(watcher);
+    }
+
+    fn waits(&mut self) -> Vec<Wait> {
+        self.inner.waits()
     }
 
     fn fills(&self) -> Vec<Fill> {

@@ -23,7 +23,7 @@ use pilot_proto::{
 };
 use pilot_roles::{
     ConnId, Input, Now, Output, Role,
-    role::{Dial, Fill, Watcher},
+    role::{Dial, Fill, Wait, Watcher},
 };
 use serde::{Deserialize, Serialize};
 
@@ -419,6 +419,10 @@ impl<C: Crypto> Role for RogueRole<C> {
 
     fn observe(&mut self, watcher: &mut dyn Watcher) {
         self.inner.observe(watcher);
+    }
+
+    fn waits(&mut self) -> Vec<Wait> {
+        self.inner.waits()
     }
 
     fn fills(&self) -> Vec<Fill> {

@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeSet, fs, mem};
 
-use pilot_proto::{Addr, SockAddr, time::Duration};
+use pilot_proto::{Addr, Instant, SockAddr, time::Duration};
 use pilot_roles::{
     client::{Answer, CallId, Event},
     ipc::{HandshakeRequest, JsonKind, Request},
@@ -15,7 +15,7 @@ use crate::{
     link::LinkConfig,
     net::RealmId,
     people::{CryptoChoice, default_rendezvous},
-    program::{Io, Script, What},
+    program::{Io, Pending, Script, What},
     world::{Counters, World},
 };
 
@@ -117,7 +117,10 @@ impl Scale {
             trusted: world.ledger.trusted,
             delivered: world.ledger.answered,
             hash: world.hash(),
-            missing: missing.chain(world.pending()).take(MISSING).collect(),
+            missing: missing
+                .chain(world.stuck().to_string().lines().map(ToOwned::to_owned))
+                .take(MISSING)
+                .collect(),
         }
     }
 
@@ -319,9 +322,14 @@ impl Script for Talk {
         }
     }
 
-    fn pending(&self, _: &Ledger) -> Option<String> {
+    fn pending(&self, _: &Ledger) -> Option<Pending> {
         let friend = self.friends.iter().find(|friend| friend.state != State::Done)?;
-        Some(format!("pair {} with host {}: {:?}", friend.number, friend.to, friend.state))
+        Some(Pending {
+            work: format!("pair {}", friend.number),
+            with: Some(friend.to),
+            since: Instant::ORIGIN,
+            state: format!("{:?}", friend.state),
+        })
     }
 }
 

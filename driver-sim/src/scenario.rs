@@ -13,6 +13,7 @@ use pilot_roles::daemon::DaemonConfig;
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    bottleneck::RouterSpec,
     check::Breach,
     ledger::Transfer,
     link::LinkConfig,
@@ -63,11 +64,17 @@ pub struct Agent {
     pub rogue: Option<Rogue>,
     /// It shares the NAT of this host, an agent before it.
     pub beside: Option<usize>,
+    /// It shares the provider's NAT of this host, an agent before it.
+    pub carrier_of: Option<usize>,
     /// Its programs take at most this many bytes a second from their daemon; 0 is as fast as can be.
     pub read_rate: u64,
     /// What its daemon may hold of all streams, in MiB. The program has 64; with 4, windows stay as small as those of the
     /// first implementation.
     pub memory_mib: u32,
+    /// It tells a webhook what happens.
+    pub webhook: bool,
+    /// It does what goes beyond the releases. Who looks like the first implementation never does.
+    pub extensions: bool,
     /// There are this many of it; they get consecutive numbers. Read files only have ones with a count of 1.
     pub count: usize,
 }
@@ -84,8 +91,11 @@ impl Default for Agent {
             reference: None,
             rogue: None,
             beside: None,
+            carrier_of: None,
             read_rate: 0,
             memory_mib: 4,
+            webhook: false,
+            extensions: true,
             count: 1,
         }
     }
@@ -121,12 +131,18 @@ pub enum Verb {
     Heal,
     /// The NAT of the host forgets its mappings.
     Rebind,
-    /// The wall clock of the host jumps an hour ahead.
+    /// The provider's NAT in front of that does.
+    RebindCarrier,
+    /// The wall clock of the host jumps.
     JumpClock,
     /// Writes of the host fail.
     FailDisk,
     /// They work again.
     MendDisk,
+    /// The endpoint of the host's webhook takes nothing.
+    FailSink,
+    /// It takes events again.
+    MendSink,
 }
 
 /// One deed.
@@ -140,6 +156,27 @@ pub struct Fault {
     /// To whom. 0 is the rendezvous, agents count from 1.
     #[serde(default)]
     pub hosts: Vec<usize>,
+    /// How far a clock jumps, in seconds; back if negative.
+    #[serde(default = "hour", skip_serializing_if = "is_hour")]
+    pub seconds: i64,
+}
+
+/// How far a clock jumps if nobody says.
+pub(crate) const HOUR: i64 = 3600;
+
+fn hour() -> i64 {
+    HOUR
+}
+
+fn is_hour(seconds: &i64) -> bool {
+    *seconds == HOUR
+}
+
+impl Fault {
+    /// A deed that is told whole by its verb.
+    pub const fn new(at_ms: u64, verb: Verb, hosts: Vec<usize>) -> Self {
+        Fault { at_ms, verb, hosts, seconds: HOUR }
+    }
 }
 
 /// A whole run. Hosts are numbers: 0 is the rendezvous, agents count from 1.
@@ -158,6 +195,8 @@ pub struct Scenario {
     pub link: LinkConfig,
     /// Links that are not like the others.
     pub links: Vec<LinkSpec>,
+    /// Routers that hosts share.
+    pub routers: Vec<RouterSpec>,
     /// The agents.
     pub agents: Vec<Agent>,
     /// Work: bytes.
@@ -191,6 +230,7 @@ impl Default for Scenario {
             limit_s: 300,
             link: LinkConfig::default(),
             links: Vec::new(),
+            routers: Vec::new(),
             agents: Vec::new(),
             transfers: Vec::new(),
             trusts: Vec::new(),
@@ -249,6 +289,8 @@ pub struct Report {
     pub verified: u64,
     /// What became of each transfer, in order.
     pub transfers: Vec<Transfer>,
+    /// Jain's index of each contest when its first stream was done, in thousandths.
+    pub fairness: Vec<u64>,
     /// The last lines of all logs, if a rule was broken.
     pub log: Vec<String>,
 }
@@ -262,6 +304,11 @@ impl Scenario {
         let mut scenario: Scenario = toml::from_str(text).map_err(|e| e.to_string())?;
         scenario.multiply()?;
         scenario.check().map_err(|e| e.to_string())?;
+        let mut behind = BTreeSet::new();
+        if let Some(host) = scenario.routers.iter().flat_map(|r| &r.hosts).find(|host| !behind.insert(**host))
+        {
+            return Err(format!("host {host} is behind two routers, at most one is expected"));
+        }
         Ok(scenario)
     }
 
@@ -287,11 +334,12 @@ impl Scenario {
         let work = self.work().flat_map(|(hosts, _)| hosts);
         let faults = self.faults.iter().flat_map(|f| f.hosts.iter().copied());
         let links = self.links.iter().flat_map(|l| l.hosts.iter().copied());
-        let beside = self.agents.iter().zip(1..).filter_map(|(agent, own)| match agent.beside {
-            Some(other) if other == 0 || other >= own => Some(hosts),
-            other => other,
+        let near = |agent: &Agent| [agent.beside, agent.carrier_of].into_iter().flatten();
+        let beside = self.agents.iter().zip(1..).flat_map(|(agent, own)| {
+            near(agent).map(move |other| if other == 0 || other >= own { hosts } else { other })
         });
-        match work.chain(faults).chain(links).chain(beside).find(|host| *host >= hosts) {
+        let routers = self.routers.iter().flat_map(|r| r.hosts.iter().copied());
+        match work.chain(faults).chain(links).chain(routers).chain(beside).find(|host| *host >= hosts) {
             Some(host) => Err(NoSuchHost { host, hosts }),
             None => Ok(()),
         }
@@ -299,7 +347,8 @@ impl Scenario {
 
     /// Nothing is broken on purpose that could end a stream: what is lost is sent again.
     fn is_calm(&self) -> bool {
-        self.faults.is_empty() && self.link.loss_ppm < 60_000 && self.link.burst_enter_ppm == 0
+        let mut links = self.links.iter().map(|link| &link.link).chain([&self.link]);
+        self.faults.is_empty() && links.all(|link| link.loss_ppm < 60_000 && link.burst_enter_ppm == 0)
     }
 
     /// Runs it. A panic is a broken rule like any other.
@@ -333,6 +382,7 @@ impl Scenario {
             done,
             verified: world.ledger.verified,
             transfers: (0..self.transfers.len()).filter_map(|n| world.ledger.transfer(n).copied()).collect(),
+            fairness: world.ledger.fairness().to_vec(),
             log,
         }
     }
@@ -352,13 +402,15 @@ impl Scenario {
         world.heal();
         for host in (0..=self.agents.len()).map(HostId) {
             world.fail_disk(host, false);
+            world.fail_sink(host, false);
             world.restart(host);
         }
         // Work may be due later than the last fault.
         let last = Instant::from_millis(self.work().map(|(_, at_ms)| at_ms).max().unwrap_or(0));
         world.rest(last.since(world.now()));
-        if !world.run(Duration::from_secs(self.limit_s), |world| world.pending().is_empty()) {
-            return breach(world, "does not finish", world.pending().join("\n"));
+        if !world.run(Duration::from_secs(self.limit_s), |world| world.is_done()) {
+            let stuck = world.stuck();
+            return breach(world, "does not finish", stuck.to_string());
         }
         *done = Some(world.now().since(Instant::ORIGIN));
         world.dismiss();
@@ -387,11 +439,12 @@ impl Scenario {
         }
         (world.ledger.calm, world.ledger.encrypted) = (self.is_calm(), self.encrypt);
         let rendezvous = world.add_rendezvous(default_rendezvous(), self.crypto);
-        let mut realms = vec![RealmId::INTERNET];
+        let (mut realms, mut carriers) = (vec![RealmId::INTERNET], vec![RealmId::INTERNET]);
         for agent in &self.agents {
-            let outside = match agent.carrier {
-                Some(nat) => world.add_nat(RealmId::INTERNET, nat),
-                None => RealmId::INTERNET,
+            let outside = match (agent.carrier_of, agent.carrier) {
+                (Some(other), _) => carriers.get(other).copied().unwrap_or(RealmId::INTERNET),
+                (None, Some(nat)) => world.add_nat(RealmId::INTERNET, nat),
+                (None, None) => RealmId::INTERNET,
             };
             let realm = match (agent.beside, agent.nat) {
                 (Some(other), _) => realms.get(other).copied().unwrap_or(outside),
@@ -399,12 +452,17 @@ impl Scenario {
                 (None, None) => outside,
             };
             realms.push(realm);
+            carriers.push(outside);
             let change = |config: &mut DaemonConfig| {
                 config.public = agent.public;
                 config.trust_auto_approve = agent.auto_approve;
                 config.relay_only = agent.relay_only;
                 config.stream_memory = agent.memory_mib.saturating_mul(1 << 20);
                 config.encrypt = self.encrypt;
+                config.extensions.enabled = agent.extensions;
+                if agent.webhook {
+                    config.webhook = "http://sink.example/".into();
+                }
             };
             let character = match (agent.rogue, agent.reference) {
                 (Some(rogue), _) => Character::Rogue(rogue),
@@ -432,6 +490,9 @@ impl Scenario {
                 _ => hosts.windows(2).for_each(|pair| world.shape(HostId(pair[0]), HostId(pair[1]), link)),
             }
         }
+        for RouterSpec { hosts, rate, queue } in &self.routers {
+            world.add_router(hosts.iter().copied().map(HostId), *rate, *queue);
+        }
         for (host, agent) in everybody().skip(1).zip(&self.agents) {
             world.slow_programs(host, agent.read_rate);
         }
@@ -448,16 +509,19 @@ impl Scenario {
             Verb::Clog => world.clog(host(0), host(1)),
             Verb::Heal => world.heal(),
             Verb::Rebind => world.rebind(host(0)),
-            Verb::JumpClock => world.jump_clock(host(0), 3_600_000_000),
+            Verb::RebindCarrier => world.rebind_carrier(host(0)),
+            Verb::JumpClock => world.jump_clock(host(0), fault.seconds.saturating_mul(1_000_000)),
             Verb::FailDisk => world.fail_disk(host(0), true),
             Verb::MendDisk => world.fail_disk(host(0), false),
+            Verb::FailSink => world.fail_sink(host(0), true),
+            Verb::MendSink => world.fail_sink(host(0), false),
         }
     }
 
     /// Hosts that any work or fault names.
     pub fn used_hosts(&self) -> BTreeSet<usize> {
         let faults = self.faults.iter().flat_map(|f| f.hosts.iter().copied());
-        let beside = self.agents.iter().filter_map(|agent| agent.beside);
+        let beside = self.agents.iter().flat_map(|agent| [agent.beside, agent.carrier_of]).flatten();
         self.work().flat_map(|(hosts, _)| hosts).chain(faults).chain(beside).collect()
     }
 }

@@ -8,13 +8,14 @@ use std::{
 };
 
 use crate::{
+    bottleneck::RouterSpec,
     dice::Dice,
     link::LinkConfig,
     nat::{Dependence, NatConfig},
     people::CryptoChoice,
     reference::Quirks,
     rogue::Rogue,
-    scenario::{Agent, Fault, Report, Scenario, Verb},
+    scenario::{Agent, Fault, HOUR, LinkSpec, Report, Scenario, Verb},
     work::{
         ChatSpec, ContestSpec, FanoutSpec, KnockSpec, RenameSpec, ScatterSpec, SettleSpec, TransferSpec,
         TrustSpec,
@@ -46,8 +47,7 @@ pub fn draw(seed: u64) -> Scenario {
     // Who breaks rules has no part in the work of the others, unless others can bear it.
     let rogue = (encrypt && count > 2 && dice.chance(250_000)).then(|| {
         let rogue = Rogue::draw(dice);
-        agents[count - 1] =
-            Agent { rogue: Some(rogue), nat: None, carrier: None, beside: None, ..Agent::default() };
+        agents[count - 1] = Agent { rogue: Some(rogue), ..Agent::default() };
         rogue
     });
     if encrypt {
@@ -57,11 +57,16 @@ pub fn draw(seed: u64) -> Scenario {
     }
     let workers = count - usize::from(rogue.is_some_and(|rogue| !rogue.is_bearable()));
 
-    let link = link(dice);
+    let (link, links, routers) = (link(dice), links(dice, count), routers(dice, count));
     // Work that no algorithm could finish in time finds no bug.
-    let largest = if storm || link.loss_ppm > 50_000 || link.rate == SLOWEST { 17 } else { 21 };
+    let hard = |link: &LinkConfig| link.loss_ppm > 50_000 || link.rate == SLOWEST;
+    let slow = agents.iter().any(|agent| agent.read_rate == SLOWEST);
+    let narrow = routers.iter().any(|router| router.rate < SLOWEST * count as u64);
+    let hard = hard(&link) || links.iter().any(|spec| hard(&spec.link)) || slow || narrow;
+    let largest = if storm || hard { 17 } else { 21 };
 
-    let mut scenario = Scenario { seed, encrypt, limit_s: 600, link, agents, ..Scenario::default() };
+    let mut scenario =
+        Scenario { seed, encrypt, limit_s: 600, link, links, routers, agents, ..Scenario::default() };
     work(dice, &mut scenario, workers, largest, span_ms);
     if trouble {
         scenario.faults = faults(dice, count, span_ms);
@@ -71,20 +76,49 @@ pub fn draw(seed: u64) -> Scenario {
     scenario
 }
 
-/// Streams that compete for one path, and nothing else.
+/// Streams that compete for one path, or hosts for one router, and nothing else.
 fn contest(seed: u64, dice: &mut Dice) -> Scenario {
     let rate = dice.between(500_000, 4_000_000);
-    let link = LinkConfig {
-        delay_us: dice.pick(&[1_000, 10_000, 40_000]),
-        rate,
-        queue: rate / dice.pick(&[5, 10, 20]),
-        ..LinkConfig::default()
+    let queue = rate / dice.pick(&[5, 10, 20]);
+    let link = LinkConfig { delay_us: dice.pick(&[1_000, 10_000, 40_000]), ..LinkConfig::default() };
+    let many = dice.between(2, 4) as usize;
+    let (hosts, streams) = if dice.chance(500_000) { (many, 1) } else { (1, many) };
+    let (from, to) = ((1..=hosts).collect::<Vec<_>>(), hosts + 1);
+    let (link, routers) = match hosts {
+        1 => (LinkConfig { rate, queue, ..link }, Vec::new()),
+        // A shorter queue is filled by the first round trips of all of them, and who loses then stays behind for long.
+        _ => {
+            let queue = queue.max(rate * 4 * link.delay_us / 1_000_000);
+            (link, vec![RouterSpec { hosts: from.clone(), rate, queue }])
+        }
     };
-    let streams = dice.between(2, 4) as usize;
-    let contests =
-        vec![ContestSpec { from: 1, to: 2, streams, bytes: 5 * rate / streams as u64, at_ms: 2_000 }];
-    let agents = vec![Agent::default(), Agent::default()];
-    Scenario { seed, limit_s: 600, link, agents, contests, ..Scenario::default() }
+    let bytes = 5 * rate / many as u64;
+    let contests = vec![ContestSpec { from, to, streams, bytes, at_ms: 2_000 }];
+    let memory_mib = dice.pick(&[4, 64]);
+    let agents = vec![Agent { memory_mib, ..Agent::default() }; to];
+    Scenario { seed, limit_s: 600, link, routers, agents, contests, ..Scenario::default() }
+}
+
+/// Links that are not like the others.
+fn links(dice: &mut Dice, count: usize) -> Vec<LinkSpec> {
+    let number = if dice.chance(300_000) { dice.between(1, 2) } else { 0 };
+    let one = |dice: &mut Dice| {
+        let first = dice.between(0, count as u64) as usize;
+        let second = dice.between(0, count as u64) as usize;
+        let hosts = if first == second { vec![first] } else { vec![first, second] };
+        LinkSpec { hosts, link: link(dice) }
+    };
+    (0..number).map(|_| one(dice)).collect()
+}
+
+/// A router in front of some agents, or none.
+fn routers(dice: &mut Dice, count: usize) -> Vec<RouterSpec> {
+    if !dice.chance(150_000) {
+        return Vec::new();
+    }
+    let hosts: Vec<usize> = (1..=count).filter(|_| dice.chance(600_000)).collect();
+    let rate = dice.pick(&[2 * SLOWEST, 1_000_000, 10_000_000]);
+    vec![RouterSpec { hosts, rate, queue: dice.pick(&[30_000, 500_000]) }]
 }
 
 /// Everything that agents `1..=workers` do.
@@ -182,11 +216,18 @@ fn agent(dice: &mut Dice, own: usize, nats: bool, private: bool) -> Agent {
         if own > 1 && dice.chance(200_000) {
             agent.beside = Some(dice.between(1, own as u64 - 1) as usize);
         }
+        if own > 1 && dice.chance(200_000) {
+            agent.carrier_of = Some(dice.between(1, own as u64 - 1) as usize);
+        }
     }
     agent.public = !(private && dice.chance(500_000));
     agent.auto_approve = dice.chance(500_000);
     agent.relay_only = dice.chance(100_000);
     agent.drift_ppm = if dice.chance(500_000) { dice.between(0, 400) as i32 - 200 } else { 0 };
+    agent.memory_mib = dice.pick(&[1, 4, 4, 64]);
+    agent.read_rate = if dice.chance(100_000) { dice.pick(&[SLOWEST, 1_000_000]) } else { 0 };
+    agent.webhook = dice.chance(300_000);
+    agent.extensions = dice.chance(850_000);
     agent
 }
 
@@ -201,7 +242,12 @@ fn link(dice: &mut Dice) -> LinkConfig {
         link.loss_ppm = dice.pick(&[1_000, 10_000, 50_000, 150_000]);
     }
     if on(dice) {
-        (link.burst_enter_ppm, link.burst_leave_ppm, link.burst_loss_ppm) = (5_000, 200_000, 500_000);
+        (link.burst_enter_ppm, link.burst_leave_ppm, link.burst_loss_ppm) = (
+            dice.pick(&[1_000, 5_000]),
+            // A burst ends after so many datagrams, not after so much time: a long one outlasts every back-off.
+            dice.pick(&[200_000, 400_000]),
+            dice.pick(&[200_000, 500_000, 900_000]),
+        );
     }
     if on(dice) {
         link.duplicate_ppm = dice.pick(&[1_000, 50_000]);
@@ -229,9 +275,11 @@ fn faults(dice: &mut Dice, count: usize, span_ms: u64) -> Vec<Fault> {
         Verb::PartitionOneway,
         Verb::Clog,
         Verb::Rebind,
+        Verb::RebindCarrier,
         Verb::JumpClock,
         Verb::Stop,
         Verb::FailDisk,
+        Verb::FailSink,
     ];
     // Each seed likes some kinds of trouble only.
     let liked: Vec<Verb> = verbs.into_iter().filter(|_| dice.chance(500_000)).collect();
@@ -245,17 +293,15 @@ fn faults(dice: &mut Dice, count: usize, span_ms: u64) -> Vec<Fault> {
             (dice.between(0, count as u64) as usize, dice.between(0, count as u64) as usize);
         let later = at_ms + dice.pick(&[50, 500, 5_000, 15_000]);
         let (hosts, undo) = match verb {
-            Verb::Crash | Verb::Stop => {
-                (vec![first], Some(Fault { at_ms: later, verb: Verb::Restart, hosts: vec![first] }))
-            }
-            Verb::FailDisk => {
-                (vec![first], Some(Fault { at_ms: later, verb: Verb::MendDisk, hosts: vec![first] }))
-            }
-            Verb::Rebind | Verb::JumpClock => (vec![first], None),
-            _ => (vec![first, second], Some(Fault { at_ms: later, verb: Verb::Heal, hosts: vec![] })),
+            Verb::Crash | Verb::Stop => (vec![first], Some((Verb::Restart, vec![first]))),
+            Verb::FailDisk => (vec![first], Some((Verb::MendDisk, vec![first]))),
+            Verb::FailSink => (vec![first], Some((Verb::MendSink, vec![first]))),
+            Verb::Rebind | Verb::RebindCarrier | Verb::JumpClock => (vec![first], None),
+            _ => (vec![first, second], Some((Verb::Heal, vec![]))),
         };
-        faults.push(Fault { at_ms, verb, hosts });
-        faults.extend(undo);
+        let seconds = if verb == Verb::JumpClock { dice.pick(&[HOUR, -HOUR, 30, -86_400]) } else { HOUR };
+        faults.push(Fault { seconds, ..Fault::new(at_ms, verb, hosts) });
+        faults.extend(undo.map(|(verb, hosts)| Fault::new(later, verb, hosts)));
     }
     if dice.chance(150_000) {
         faults.extend(churn(dice, count, span_ms));
@@ -270,9 +316,8 @@ fn churn(dice: &mut Dice, count: usize, span_ms: u64) -> Vec<Fault> {
     for _ in 0..dice.between(3, 10) {
         let (at_ms, hosts) = (dice.below(span_ms), vec![dice.between(1, count as u64) as usize]);
         let verb = dice.pick(&[Verb::Stop, Verb::Crash]);
-        let back =
-            Fault { at_ms: at_ms + dice.between(100, 3_000), verb: Verb::Restart, hosts: hosts.clone() };
-        faults.extend([Fault { at_ms, verb, hosts }, back]);
+        let back = Fault::new(at_ms + dice.between(100, 3_000), Verb::Restart, hosts.clone());
+        faults.extend([Fault::new(at_ms, verb, hosts), back]);
     }
     faults
 }
@@ -355,19 +400,31 @@ pub fn swarm(
     })
 }
 
-/// Makes a broken scenario smaller as long as it breaks the same rule.
+/// Makes a broken scenario smaller as long as it breaks the same rule and could be good.
 pub fn shrink(scenario: &Scenario, report: &Report) -> (Scenario, Report) {
+    shrink_while(scenario, report, |_| true)
+}
+
+/// The same; `keep` says of each smaller scenario whether it will do.
+pub(crate) fn shrink_while(
+    scenario: &Scenario,
+    report: &Report,
+    keep: impl Fn(&Scenario) -> bool,
+) -> (Scenario, Report) {
     let mut best = (scenario.clone(), report.clone());
     let Some(rule) = report.breach.as_ref().map(|breach| breach.rule) else { return best };
+    // Work that cannot be done breaks rules whatever the program does, and says nothing.
+    let was_possible = scenario.is_possible();
     let mut runs = 0;
     'smaller: loop {
-        for candidate in smaller(&best.0) {
+        for candidate in smaller(&best.0).into_iter().filter(|smaller| !was_possible || smaller.is_possible())
+        {
             runs += 1;
             if runs > SHRINK_RUNS {
                 return best;
             }
             let report = candidate.run(None);
-            if report.breach.as_ref().is_some_and(|breach| breach.rule == rule) {
+            if report.breach.as_ref().is_some_and(|breach| breach.rule == rule) && keep(&candidate) {
                 best = (candidate, report);
                 continue 'smaller;
             }
@@ -390,6 +447,7 @@ fn smaller(from: &Scenario) -> Vec<Scenario> {
     let plain = LinkConfig { delay_us: from.link.delay_us, ..LinkConfig::default() };
     offer(&|s| s.link = plain.clone());
     offer(&|s| s.links.clear());
+    offer(&|s| s.routers.clear());
     // Each kind of work as a whole, then piece by piece.
     macro_rules! without {
         ($($list:ident),*) => {
@@ -402,6 +460,11 @@ fn smaller(from: &Scenario) -> Vec<Scenario> {
         };
     }
     without!(renames, settings, chats, scatters, fanouts, knocks, contests, trusts, transfers);
+    for at in 0..from.links.len() {
+        offer(&|s| {
+            s.links.remove(at);
+        });
+    }
     for at in (0..from.faults.len()).rev() {
         offer(&|s| {
             s.faults.remove(at);
@@ -412,11 +475,14 @@ fn smaller(from: &Scenario) -> Vec<Scenario> {
         offer(&|s| *s = s.without_agent(unused));
     }
     for at in 0..from.agents.len() {
-        offer(&|s| (s.agents[at].carrier, s.agents[at].beside) = (None, None));
+        offer(&|s| s.agents[at].beside = None);
+        offer(&|s| (s.agents[at].carrier, s.agents[at].carrier_of) = (None, None));
         offer(&|s| s.agents[at].nat = None);
         offer(&|s| s.agents[at].drift_ppm = 0);
         offer(&|s| s.agents[at].read_rate = 0);
         offer(&|s| s.agents[at].memory_mib = Agent::default().memory_mib);
+        offer(&|s| s.agents[at].webhook = false);
+        offer(&|s| s.agents[at].extensions = true);
         offer(&|s| s.agents[at].rogue = None);
         offer(&|s| s.agents[at].reference = None);
         offer(&|s| s.agents[at].relay_only = false);

@@ -8,7 +8,7 @@ use pilot_roles::{
 
 use crate::{
     ledger::{Ledger, content},
-    program::{Io, Script, What},
+    program::{Io, Pending, Script, What},
     workload::PORT,
 };
 
@@ -156,12 +156,13 @@ impl Script for Chat {
         }
     }
 
-    fn pending(&self, _: &Ledger) -> Option<String> {
-        (self.done < self.rounds).then(|| {
-            let Chat { number, to, done, rounds, state, last_words, .. } = self;
-            format!(
-                "talk {number} waits for host {to}: {done} of {rounds} messages, {state:?}, last words {last_words:?}"
-            )
+    fn pending(&self, _: &Ledger) -> Option<Pending> {
+        let Chat { number, done, rounds, state, last_words, .. } = self;
+        (done < rounds).then(|| Pending {
+            work: format!("talk {number}"),
+            with: Some(self.to),
+            since: self.start,
+            state: format!("{done} of {rounds} messages, {state:?}, last words {last_words:?}"),
         })
     }
 }
@@ -198,8 +199,13 @@ impl Script for Scatter {
         io.wake_at(self.start);
     }
 
-    fn pending(&self, _: &Ledger) -> Option<String> {
-        (self.left > 0).then(|| format!("{} datagrams to host {} left", self.left, self.to))
+    fn pending(&self, _: &Ledger) -> Option<Pending> {
+        (self.left > 0).then(|| Pending {
+            work: "datagrams".into(),
+            with: Some(self.to),
+            since: self.start,
+            state: format!("{} left", self.left),
+        })
     }
 }
 
@@ -285,8 +291,13 @@ impl Script for Knock {
         }
     }
 
-    fn pending(&self, _: &Ledger) -> Option<String> {
-        (self.tries < KNOCKS).then(|| format!("has knocked {} times at host {}", self.tries, self.to))
+    fn pending(&self, _: &Ledger) -> Option<Pending> {
+        (self.tries < KNOCKS).then(|| Pending {
+            work: "knocks".into(),
+            with: Some(self.to),
+            since: self.start,
+            state: format!("{} of {KNOCKS} answered", self.tries),
+        })
     }
 }
 

@@ -102,13 +102,13 @@ specs! {
         /// Host that stays shut.
         to: usize,
     }
-    /// Streams that begin together and share one path; each must get its share.
+    /// Streams that begin together and share one path, or one router; each must get its share.
     ContestSpec {
-        /// Host that sends them all.
-        from: usize,
+        /// Hosts that send.
+        from: Vec<usize>,
         /// Host that receives them all.
         to: usize,
-        /// How many.
+        /// How many each of them sends.
         streams: usize,
         /// Bytes of each.
         bytes: u64,
@@ -125,7 +125,8 @@ impl Scenario {
         let chats = self.chats.iter().map(|w| (vec![w.from, w.to], w.at_ms));
         let scatters = self.scatters.iter().map(|w| (vec![w.from, w.to], w.at_ms));
         let knocks = self.knocks.iter().map(|w| (vec![w.from, w.to], w.at_ms));
-        let contests = self.contests.iter().map(|w| (vec![w.from, w.to], w.at_ms));
+        let contests =
+            self.contests.iter().map(|w| (w.from.iter().copied().chain([w.to]).collect::<Vec<_>>(), w.at_ms));
         let fanouts = self.fanouts.iter().map(|w| {
             let hosts = [w.broker, w.publisher].into_iter().chain(w.subscribers.iter().copied());
             (hosts.collect(), w.at_ms)
@@ -134,16 +135,35 @@ impl Scenario {
         transfers.chain(trusts).chain(small).chain(chats).chain(scatters).chain(fanouts).chain(contests)
     }
 
+    /// Whether all of its work can be done at all: whoever is not public is reached by those who have its trust only, and is
+    /// asked by nobody who cannot have it.
+    pub fn is_possible(&self) -> bool {
+        let is_public = |host: usize| self.agents.get(host.wrapping_sub(1)).is_none_or(|agent| agent.public);
+        let reaches = |from: usize, to: usize| {
+            is_public(to) || self.trusts.iter().any(|w| (w.from, w.to) == (from, to))
+        };
+        self.transfers.iter().all(|w| reaches(w.from, w.to))
+            && self.chats.iter().all(|w| reaches(w.from, w.to))
+            && self.contests.iter().all(|w| w.from.iter().all(|from| reaches(*from, w.to)))
+            && self.fanouts.iter().all(|w| {
+                let others = w.subscribers.iter().chain([&w.publisher]);
+                others.into_iter().all(|from| reaches(*from, w.broker))
+            })
+    }
+
     /// The scenario without one agent, which nobody names; those behind it move up.
     pub(crate) fn without_agent(&self, gone: usize) -> Scenario {
         let mut small = self.clone();
         small.agents.remove(gone - 1);
+        // Links and routers are no work: what they say of it goes with it.
+        small.links.retain(|link| !link.hosts.contains(&gone));
+        small.routers.iter_mut().for_each(|router| router.hosts.retain(|host| *host != gone));
         let ends = (small.transfers.iter_mut().flat_map(|w| [&mut w.from, &mut w.to]))
             .chain(small.trusts.iter_mut().flat_map(|w| [&mut w.from, &mut w.to]))
             .chain(small.chats.iter_mut().flat_map(|w| [&mut w.from, &mut w.to]))
             .chain(small.scatters.iter_mut().flat_map(|w| [&mut w.from, &mut w.to]))
             .chain(small.knocks.iter_mut().flat_map(|w| [&mut w.from, &mut w.to]))
-            .chain(small.contests.iter_mut().flat_map(|w| [&mut w.from, &mut w.to]))
+            .chain(small.contests.iter_mut().flat_map(|w| w.from.iter_mut().chain([&mut w.to])))
             .chain(
                 small
                     .fanouts
@@ -153,7 +173,14 @@ impl Scenario {
             .chain(small.renames.iter_mut().map(|w| &mut w.host))
             .chain(small.settings.iter_mut().map(|w| &mut w.host))
             .chain(small.faults.iter_mut().flat_map(|fault| &mut fault.hosts))
-            .chain(small.agents.iter_mut().filter_map(|agent| agent.beside.as_mut()));
+            .chain(small.links.iter_mut().flat_map(|link| &mut link.hosts))
+            .chain(small.routers.iter_mut().flat_map(|router| &mut router.hosts))
+            .chain(
+                small
+                    .agents
+                    .iter_mut()
+                    .flat_map(|agent| agent.beside.iter_mut().chain(&mut agent.carrier_of)),
+            );
         ends.filter(|host| **host > gone).for_each(|host| *host -= 1);
         small
     }
@@ -172,12 +199,12 @@ impl Scenario {
             start(world, w.from, Box::new(Push::new(number, w.to, at(w.at_ms))));
         }
         for (contest, w) in self.contests.iter().enumerate() {
-            for _ in 0..w.streams {
+            for from in w.from.iter().flat_map(|from| std::iter::repeat_n(*from, w.streams)) {
                 let number = world.ledger.add_transfer(w.bytes);
                 if let Some(transfer) = world.ledger.transfer_mut(number) {
-                    (transfer.from, transfer.contest) = (Some(w.from), Some(contest));
+                    (transfer.from, transfer.contest) = (Some(from), Some(contest));
                 }
-                start(world, w.from, Box::new(Push::new(number, w.to, at(w.at_ms))));
+                start(world, from, Box::new(Push::new(number, w.to, at(w.at_ms))));
             }
         }
         for w in &self.trusts {

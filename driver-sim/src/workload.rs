@@ -10,7 +10,7 @@ use pilot_roles::{
 
 use crate::{
     ledger::{Ledger, content},
-    program::{Io, Script, What},
+    program::{Io, Pending, Script, What},
     talk::judge_datagram,
 };
 
@@ -188,8 +188,13 @@ impl Script for Serve {
         }
     }
 
-    fn pending(&self, _: &Ledger) -> Option<String> {
-        (!self.bound).then(|| "cannot listen".into())
+    fn pending(&self, _: &Ledger) -> Option<Pending> {
+        (!self.bound).then(|| Pending {
+            work: "listening".into(),
+            with: None,
+            since: Instant::ORIGIN,
+            state: format!("port {PORT} is not bound"),
+        })
     }
 }
 
@@ -326,19 +331,17 @@ impl Script for Push {
         }
     }
 
-    fn pending(&self, ledger: &Ledger) -> Option<String> {
-        let transfer = ledger.transfer(self.number)?;
-        (!transfer.done).then(|| {
-            format!(
-                "transfer {} to host {}: {} of {} bytes, {:?} after {} attempts, last words {:?}",
-                self.number,
-                self.to,
-                transfer.received,
-                transfer.bytes,
-                self.state,
-                self.attempts,
-                self.last_words
-            )
+    fn pending(&self, ledger: &Ledger) -> Option<Pending> {
+        let Push { number, state, attempts, last_words, .. } = self;
+        let transfer = ledger.transfer(*number)?;
+        (!transfer.done).then(|| Pending {
+            work: format!("transfer {number}"),
+            with: Some(self.to),
+            since: self.start,
+            state: format!(
+                "{} of {} bytes, {state:?} after {attempts} attempts, last words {last_words:?}",
+                transfer.received, transfer.bytes
+            ),
         })
     }
 }
@@ -405,8 +408,13 @@ impl Script for Befriend {
         }
     }
 
-    fn pending(&self, _: &Ledger) -> Option<String> {
-        (!self.trusted).then(|| format!("no trust of host {}, last words {:?}", self.to, self.last_words))
+    fn pending(&self, _: &Ledger) -> Option<Pending> {
+        (!self.trusted).then(|| Pending {
+            work: "trust request".into(),
+            with: Some(self.to),
+            since: self.start,
+            state: format!("not trusted yet, last words {:?}", self.last_words),
+        })
     }
 }
 
@@ -462,8 +470,13 @@ impl Script for Rename {
         }
     }
 
-    fn pending(&self, _: &Ledger) -> Option<String> {
-        self.names.front().map(|name| format!("wants the name {name:?}"))
+    fn pending(&self, _: &Ledger) -> Option<Pending> {
+        self.names.front().map(|name| Pending {
+            work: "a name".into(),
+            with: None,
+            since: self.start,
+            state: format!("wants {name:?}"),
+        })
     }
 }
 
@@ -514,7 +527,12 @@ impl Script for Settle {
         }
     }
 
-    fn pending(&self, _: &Ledger) -> Option<String> {
-        (self.left > 0).then(|| format!("waits for the registry: {} settings left", self.left))
+    fn pending(&self, _: &Ledger) -> Option<Pending> {
+        (self.left > 0).then(|| Pending {
+            work: "settings".into(),
+            with: None,
+            since: self.start,
+            state: format!("{} left", self.left),
+        })
     }
 }

@@ -1,6 +1,7 @@
 //! Scenario files: regressions and examples. Each runs twice and does the same, byte for byte.
 
 use std::{
+    collections::{BTreeMap, BTreeSet},
     fs,
     path::{Path, PathBuf},
 };
@@ -53,6 +54,9 @@ fn a_wrong_file_is_refused_with_the_line_and_the_word() {
     }
     let many = Scenario::parse("[[agents]]\ncount = 1000000").unwrap_err();
     assert_eq!(many, "1000000 agents, at most 10000 are expected");
+    let routers = "agents = [{}]\nrouters = [{ hosts = [1], rate = 1, queue = 1 }, { hosts = [1], rate = 1, queue = 1 }]";
+    let twice = Scenario::parse(routers).unwrap_err();
+    assert_eq!(twice, "host 1 is behind two routers, at most one is expected");
 }
 
 #[test]
@@ -87,6 +91,64 @@ faults = [
     );
     assert!(small.trusts.is_empty() && small.renames.is_empty() && small.link.loss_ppm == 0);
     assert!(small.transfers[0].bytes < 1_000_000);
+}
+
+#[test]
+fn a_smaller_scenario_can_still_be_done_and_read() {
+    // What nobody needs goes, from the middle too; the trust without which nobody could be reached stays with its agent.
+    let text = r#"
+limit_s = 30
+link = { rate = 1000, queue = 100000 }
+links = [{ hosts = [2, 3], link = { loss_ppm = 1000 } }, { hosts = [4], link = { delay_us = 1 } }]
+routers = [{ hosts = [1, 2, 4], rate = 100000, queue = 10000 }]
+agents = [{}, {}, { public = false }, { beside = 2 }]
+transfers = [{ from = 1, to = 3, bytes = 1000000 }]
+trusts = [{ from = 1, to = 3 }, { from = 4, to = 3 }]
+"#;
+    let scenario = Scenario::parse(text).unwrap();
+    assert!(scenario.is_possible());
+    let mut without = scenario.clone();
+    without.trusts.remove(0);
+    assert!(!without.is_possible());
+    let (small, again) = shrink(&scenario, &scenario.run(None));
+    assert_eq!(again.breach.map(|breach| breach.rule), Some("does not finish"));
+    assert!(small.is_possible() && small.agents.len() == 2, "{}", small.to_toml());
+    assert!(small.links.is_empty() && small.routers.is_empty(), "{}", small.to_toml());
+    assert_eq!(Scenario::parse(&small.to_toml()), Ok(small));
+}
+
+/// Adds every value of every key to `seen`.
+fn collect(path: &str, value: &toml::Value, seen: &mut BTreeMap<String, BTreeSet<String>>) {
+    match value {
+        toml::Value::Table(table) => {
+            table.iter().for_each(|(key, value)| collect(&format!("{path}.{key}"), value, seen));
+        }
+        toml::Value::Array(list) if list.iter().any(toml::Value::is_table) => {
+            list.iter().for_each(|value| collect(path, value, seen));
+        }
+        value => {
+            seen.entry(path.into()).or_default().insert(value.to_string());
+        }
+    }
+}
+
+#[test]
+fn a_swarm_draws_every_option_there_is() {
+    let mut seen = BTreeMap::new();
+    for seed in 0..2000 {
+        collect("", &toml::from_str(&pilot_sim::draw(seed).to_toml()).unwrap(), &mut seen);
+    }
+    let mut keys = BTreeMap::new();
+    let everything = include_str!("everything.toml");
+    collect("", &toml::from_str(everything).unwrap(), &mut keys);
+    for key in keys.into_keys() {
+        let values = seen.get(&key).map_or(0, BTreeSet::len);
+        // The seed is given, the limit is a judge's, and equal agents are written one by one.
+        let fixed = [".seed", ".limit_s", ".agents.count"].contains(&key.as_str());
+        assert!(fixed || values > 1, "{key}: {values} values in 2000 seeds");
+    }
+    let verbs = &seen[".faults.verb"];
+    assert_eq!(verbs.len(), 14, "{verbs:?}");
 }
 
 #[test]

@@ -13,8 +13,9 @@ fn transfer(world: &mut World, link: [pilot_sim::HostId; 2], bytes: u64) -> usiz
 }
 
 fn finish(world: &mut World, limit: Duration) {
-    let done = world.run(limit, |world| world.pending().is_empty());
-    assert!(done, "{:?} {:?}", world.breach(), world.pending());
+    let done = world.run(limit, |world| world.is_done());
+    let stuck = world.stuck();
+    assert!(done, "{:?} {stuck}", world.breach());
 }
 
 #[test]

@@ -274,6 +274,36 @@ pub struct Fill {
     pub transient: bool,
 }
 
+/// Whom a role waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Whom {
+    /// The registry.
+    Registry,
+    /// The beacon.
+    Beacon,
+    /// Another node.
+    Node(u32),
+    /// Its local programs, or who sits in front of them.
+    Programs,
+    /// Its disk.
+    Disk,
+    /// Its webhook's endpoint.
+    Sink,
+}
+
+/// Something a role waits for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wait {
+    /// Whom.
+    pub whom: Whom,
+    /// What for, in words that follow "waits for".
+    pub what: String,
+    /// Since when, if that is known.
+    pub since: Option<Instant>,
+    /// When the role does something about it by itself, if it will.
+    pub next: Option<Instant>,
+}
+
 /// A sans-IO machine that a driver runs. The same inputs in the same order give the same outputs, byte for byte.
 pub trait Role {
     /// Feeds one UDP datagram, which the role may decrypt in place.
@@ -303,6 +333,11 @@ pub trait Role {
 
     /// Shows everything it holds that a trace or a plot may want; changes nothing. A role without a node shows nothing.
     fn observe(&mut self, _watcher: &mut dyn Watcher) {}
+
+    /// What it waits for, for whoever wants to explain why something does not finish; changes nothing.
+    fn waits(&mut self) -> Vec<Wait> {
+        Vec::new()
+    }
 
     /// How full its tables are, for whoever watches it.
     fn fills(&self) -> Vec<Fill> {

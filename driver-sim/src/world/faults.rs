@@ -74,7 +74,7 @@ impl World {
         }
         self.net.heal();
         for (from, passage, _, data) in std::mem::take(&mut self.held) {
-            self.queue.push(self.now, Event::Datagram { from, passage, data });
+            self.queue.push(self.now, Event::Datagram { from, passage, data, inside: true });
         }
         let mut streams: Vec<_> = self.streams.iter_mut().collect();
         streams.sort_unstable_by_key(|(stream, _)| **stream);
@@ -90,7 +90,13 @@ impl World {
     /// The NAT in front of a host forgets all its mappings.
     pub fn rebind(&mut self, host: HostId) {
         self.show_fault(Verb::Rebind, &[host]);
-        self.net.rebind(host);
+        self.net.rebind(host, false);
+    }
+
+    /// The provider's NAT in front of a host's NAT forgets all its mappings.
+    pub fn rebind_carrier(&mut self, host: HostId) {
+        self.show_fault(Verb::RebindCarrier, &[host]);
+        self.net.rebind(host, true);
     }
 
     /// The wall clock of a host jumps.
@@ -105,6 +111,20 @@ impl World {
             self.show_fault(if failing { Verb::FailDisk } else { Verb::MendDisk }, &[host]);
         }
         self.hosts[host.0].disk.failing = failing;
+    }
+
+    /// The endpoint of a host's webhook takes nothing, or takes events again.
+    pub fn fail_sink(&mut self, host: HostId, failing: bool) {
+        if self.hosts[host.0].sink_fails != failing {
+            self.show_fault(if failing { Verb::FailSink } else { Verb::MendSink }, &[host]);
+        }
+        self.hosts[host.0].sink_fails = failing;
+    }
+
+    /// Puts a router in front of hosts: what passes between them and all others shares its rate, in bytes per second, and its
+    /// queue, in bytes, one in each direction. Byte streams do not wait for it.
+    pub fn add_router(&mut self, hosts: impl IntoIterator<Item = HostId>, rate: u64, queue: u64) {
+        self.net.add_router(hosts, rate, queue);
     }
 
     /// Gives both directions between two hosts a shape of their own.

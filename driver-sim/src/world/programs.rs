@@ -7,13 +7,16 @@ use pilot_roles::{
     ipc::Request,
 };
 
-use super::{End, Event, RECONNECT, World};
+use super::{End, Event, World};
 use crate::{
     dice::Dice,
     net::HostId,
     pipe::Heard,
     program::{Io, Program, ProgramId, Script, What},
 };
+
+/// How often a program looks whether the daemon listens.
+const RECONNECT: Duration = Duration::from_millis(500);
 
 impl World {
     /// Starts a program on a daemon's host; without a script it is moved by the caller.

@@ -2,17 +2,25 @@
 
 use std::net::SocketAddr;
 
+use pilot_proto::time::Duration;
 use pilot_roles::{
     ConnId, Input, Listener,
     role::{Closed, Dial},
 };
 
-use super::{CONNECT_TIMEOUT, End, Event, FLUSH_TIMEOUT, LOCAL, Stream, Told, World};
+use super::{End, Event, Stream, Told, World};
 use crate::{
     net::HostId,
     pipe::{Half, Heard, Segment},
     watch::Seen,
 };
+
+/// What a message between two processes of one host takes.
+const LOCAL: Duration = Duration::from_micros(20);
+/// A connection attempt that nobody answers.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a closed connection may make no progress with what is queued.
+pub(super) const FLUSH_TIMEOUT: Duration = Duration::from_secs(10);
 
 impl World {
     pub(super) fn dial(&mut self, from: HostId, conn: ConnId, to: Dial) {

@@ -8,7 +8,7 @@
 //! Who does what, by file: `inbound` takes datagrams apart, `outbound` puts them together, `exchange` agrees on
 //! keys and answers questions about peers, `extension` agrees with peers of our kind on more, `admission` decides who may open a stream, `open` holds the
 //! application's side of streams and datagrams, `handshake` carries trust messages on port 444, `beacon` talks to
-//! the beacon, `narrate` tells a log, `peer` and `streams` are the rows of the two tables, `memory` is where they live.
+//! the beacon, `narrate` tells a log, `waits` what it waits for, `peer` and `streams` are the rows of the two tables, `memory` is where they live.
 
 mod admission;
 mod beacon;
@@ -26,6 +26,7 @@ mod open;
 mod outbound;
 mod peer;
 mod streams;
+mod waits;
 
 use core::net::SocketAddr;
 
@@ -37,6 +38,7 @@ pub use notices::Notice;
 pub use open::{ConnectError, ListenError, MAX_DATAGRAM, SendError, StreamError, StreamInfo};
 pub use peer::{PeerInfo, PeerSlot};
 pub use streams::StreamSlot;
+pub use waits::{Due, Wait};
 
 use self::{
     admission::{Bucket, SourceLimiter},

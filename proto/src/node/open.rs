@@ -241,7 +241,7 @@ impl<M: Memory<C>, C: Crypto, R: Rng> Node<M, C, R> {
     }
 }
 
-fn info(slot: u32, row: &super::StreamSlot) -> Option<StreamInfo> {
+pub(super) fn info(slot: u32, row: &super::StreamSlot) -> Option<StreamInfo> {
     let stream = row.stream.as_ref()?;
     Some(StreamInfo {
         id: StreamId { slot, generation: row.generation },

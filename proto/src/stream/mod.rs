@@ -13,6 +13,7 @@
 //! recovery.rs    what acknowledgments, reports and silence mean     prr.rs         the rate during recovery
 //! rtt.rs         round trip and timeout                             delay.rs       whether there is a queue
 //! congestion/    the congestion window                              random_loss.rs loss that is no congestion
+//! hold.rs        what keeps it from going on, for whoever asks
 //! ```
 //!
 //! It speaks with every release in the field. Where their habits differ from RFC 9293, this follows them on the wire:
@@ -25,6 +26,7 @@ pub mod config;
 pub mod congestion;
 mod delay;
 mod handshake;
+mod hold;
 mod machine;
 mod prr;
 mod random_loss;
@@ -45,6 +47,7 @@ use core::fmt;
 use core::ops::{BitOr, BitOrAssign};
 
 pub use config::Config;
+pub use hold::Hold;
 pub use machine::Stream;
 pub use seq::Seq;
 pub use stats::{Counters, Stats};

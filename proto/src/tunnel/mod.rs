@@ -470,6 +470,11 @@ impl<C: Crypto> Tunnel<C> {
         self.schedule.is_running()
     }
 
+    /// When the next exchange frame is due, or an exchange is given up.
+    pub fn next_exchange(&self) -> Option<Instant> {
+        self.schedule.poll_timeout()
+    }
+
     /// How long the last key exchange took, at most: from our first frame to the peer's answer or proof. Zero before.
     pub const fn round_trip_most(&self) -> Duration {
         self.round_trip_most

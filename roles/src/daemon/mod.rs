@@ -4,7 +4,7 @@
 //! clients, who therefore never meet a daemon that does not know who it is. What each part does, by file: `registry`
 //! keeps us known and asks, `locate` remembers the answers, `ipc` serves local clients and `commands` answers what
 //! they ask, `services` are ports 7, 1001 and 1002, `events` passes on what the node reports, `trust` keeps the
-//! trust lists and the mail of handshakes, `webhook` tells the operator, `info` describes us, `memory` is what the
+//! trust lists and the mail of handshakes, `waits` tells what all of them wait for, `webhook` tells the operator, `info` describes us, `memory` is what the
 //! node works in, and `net` is how the rest sees the node.
 
 mod adapter;
@@ -22,6 +22,7 @@ mod registry;
 mod services;
 mod trust;
 mod trust_file;
+mod waits;
 mod webhook;
 
 use alloc::{
@@ -58,7 +59,9 @@ use self::{
     trust::TrustDesk,
     webhook::{Webhook, data},
 };
-use crate::role::{Closed, ConnId, Fill, Input, Level, Listener, Now, Output, Record, Role, Store, Watcher};
+use crate::role::{
+    Closed, ConnId, Fill, Input, Level, Listener, Now, Output, Record, Role, Store, Wait, Watcher,
+};
 
 /// How long the beacon may take to tell our address before we register without.
 const DISCOVERY: Duration = Duration::from_secs(1);
@@ -591,9 +594,14 @@ impl<C: Crypto + Clone + Send + 'static, R: Rng> Role for Daemon<C, R> {
         .fold(None, earliest)
     }
 
+    fn waits(&mut self) -> Vec<Wait> {
+        self.all_waits()
+    }
+
     fn fills(&self) -> Vec<Fill> {
         let usage = self.node.usage();
         let (streams, clients) = self.ipc.fills();
+        let (events, max_events) = self.webhook.fill();
         let fill = |table, used, max: u64, transient| Fill {
             table,
             used,
@@ -616,6 +624,7 @@ impl<C: Crypto + Clone + Send + 'static, R: Rng> Role for Daemon<C, R> {
             streams,
             clients,
             fill("stores", self.stores.len(), 4096, true),
+            Fill { table: "events", used: events, max: max_events, transient: true },
         ]
     }
 }

@@ -171,6 +171,11 @@ impl Webhook {
         self.outputs.pop_front()
     }
 
+    /// Events that wait or are on their way, and how many may.
+    pub(crate) fn fill(&self) -> (usize, usize) {
+        (self.queue.len(), MAX_QUEUED)
+    }
+
     /// Nothing waits any more.
     pub(crate) fn is_idle(&self) -> bool {
         self.queue.is_empty()

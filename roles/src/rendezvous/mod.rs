@@ -30,7 +30,7 @@ use pilot_proto::crypto::Crypto;
 use pilot_proto::time::{Duration, earliest};
 use pilot_proto::{Instant, Transmit, planted};
 
-use crate::role::{ConnId, Fill, Input, Level, Listener, Now, Output, Record, Role, Store};
+use crate::role::{ConnId, Fill, Input, Level, Listener, Now, Output, Record, Role, Store, Wait, Whom};
 use beacon::{Beacon, Witness};
 use conn::{Answer, Conn, Polled, pop_if};
 use rate::{Bucket, Rate, Shares, source_key};
@@ -443,6 +443,18 @@ impl<C: Crypto> Role for Rendezvous<C> {
     fn poll_timeout(&self) -> Option<Instant> {
         let beacon = self.beacon.as_ref().and_then(Beacon::poll_timeout);
         earliest(earliest(beacon, self.registry.poll_timeout()), self.checks.first().map(|&(at, _)| at))
+    }
+
+    fn waits(&mut self) -> Vec<Wait> {
+        let writes = self.last_ticket - self.durable_ticket;
+        let answers = self.waiting.len();
+        let disk = (writes > 0).then(|| Wait {
+            whom: Whom::Disk,
+            what: format!("{writes} writes, and {answers} callers for them"),
+            since: None,
+            next: None,
+        });
+        disk.into_iter().collect()
     }
 
     fn fills(&self) -> Vec<Fill> {

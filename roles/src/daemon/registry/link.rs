@@ -12,7 +12,7 @@ use pilot_proto::{
 use crate::{
     frames::{self, FrameReader},
     json::{self, Map, Value},
-    role::{Closed, ConnId, Dial, Output},
+    role::{Closed, ConnId, Dial, Output, Wait, Whom},
 };
 
 /// Longest request body the registries of the time accept, in bytes.
@@ -73,6 +73,19 @@ struct Call<T> {
     deadline: Instant,
     /// It was on a connection that broke; the next break fails it.
     repeated: bool,
+}
+
+impl<T> Call<T> {
+    /// The operation, and the node it is about.
+    fn name(&self) -> String {
+        let body = self.frame.get(frames::PREFIX..).unwrap_or_default();
+        let request: Value = serde_json::from_slice(body).unwrap_or_default();
+        let operation = request.get("type").and_then(Value::as_str).unwrap_or("a request");
+        match ["peer_id", "to_node_id", "hostname", "node_id"].iter().find_map(|key| request.get(key)) {
+            Some(whom) => format!("`{operation}` ({whom})"),
+            None => format!("`{operation}`"),
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -308,6 +321,23 @@ impl<T> Link<T> {
             State::Down { until } | State::Dialing { until, .. } => earliest(call, Some(until)),
             State::Up { .. } => call,
         }
+    }
+
+    /// What it waits for.
+    pub(crate) fn waits(&self) -> impl Iterator<Item = Wait> + '_ {
+        let connection = match self.state {
+            State::Down { until } => {
+                Some((format!("a connection, in back-off ({})", self.words), Some(until)))
+            }
+            State::Dialing { until, .. } => Some((String::from("a connection, dialled"), Some(until))),
+            State::Up { .. } => None,
+        };
+        let wait = |what, since, next| Wait { whom: Whom::Registry, what, since, next };
+        let calls = self.flight.iter().chain(&self.waiting).map(move |call| {
+            let since = call.deadline.saturating_sub(CALL_TIMEOUT);
+            wait(format!("the answer to {}", call.name()), Some(since), Some(call.deadline))
+        });
+        connection.map(|(what, next)| wait(what, None, next)).into_iter().chain(calls)
     }
 
     /// The next thing the driver should do.

@@ -23,7 +23,7 @@ pub(crate) use self::{
 };
 use crate::{
     json::{Map, Value},
-    role::{Closed, ConnId, Now, Output},
+    role::{Closed, ConnId, Now, Output, Wait, Whom},
 };
 
 /// Pause between mail polls while an answer is expected.
@@ -299,6 +299,17 @@ impl<T> Registry<T> {
         [self.link.poll_timeout(), self.give_up, self.register_due, self.heartbeat_due, poll]
             .into_iter()
             .fold(None, earliest)
+    }
+
+    /// What it waits for.
+    pub(crate) fn waits(&self) -> impl Iterator<Item = Wait> + '_ {
+        let again = self.register_due.map(|at| Wait {
+            whom: Whom::Registry,
+            what: String::from("its registration, in back-off"),
+            since: None,
+            next: Some(at),
+        });
+        again.into_iter().chain(self.link.waits())
     }
 
     /// The next thing the driver should do.

@@ -30,10 +30,8 @@ pub(crate) fn programs_of(version: &str, cache: &Path) -> Result<PathBuf, String
     if bin.join("pilot-daemon").is_file() && bin.join("pilotctl").is_file() {
         return Ok(bin);
     }
-    let partial = cache.join(format!("{version}.partial"));
-    // Leftovers of an interrupted run may or may not exist.
-    let _ = std::fs::remove_dir_all(&partial);
-    let _ = std::fs::remove_dir_all(&unpacked);
+    // Another run may fetch the same: each has a folder of its own, and the first to be ready is taken.
+    let partial = cache.join(format!("{version}.partial-{}", std::process::id()));
     std::fs::create_dir_all(&partial).map_err(|e| format!("{}: {e}", partial.display()))?;
     eprintln!("fetching {PACKAGE} {version}");
     let mut pip = Command::new("python3");
@@ -53,7 +51,12 @@ pub(crate) fn programs_of(version: &str, cache: &Path) -> Result<PathBuf, String
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755))
             .map_err(|e| format!("{}: {e}", path.display()))?;
     }
-    std::fs::rename(&partial, &unpacked).map_err(|e| format!("{}: {e}", unpacked.display()))?;
+    if let Err(error) = std::fs::rename(&partial, &unpacked) {
+        let _ = std::fs::remove_dir_all(&partial);
+        if !bin.join("pilotctl").is_file() {
+            return Err(format!("{}: {error}", unpacked.display()));
+        }
+    }
     Ok(bin)
 }
 

@@ -1,4 +1,4 @@
-//! What came out: a table for people, JSON and JUnit for programs. A page for a browser is [`page`](super::page).
+//! What came out: a table for people, JSON and JUnit for programs. A page for a browser is [`page`].
 
 use super::case::{Heading, Level, Verdict};
 use super::{Options, page};

@@ -93,7 +93,7 @@ enum Command {
         /// Only these bugs
         bugs: Vec<String>,
         /// How many seeds each may take
-        #[arg(long, default_value_t = 200)]
+        #[arg(long, default_value_t = 1200)]
         seeds: u64,
         /// The first seed
         #[arg(long, default_value_t = 1)]

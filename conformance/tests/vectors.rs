@@ -70,17 +70,17 @@ fn one_wrong_line_in_python_is_found() {
         ("forged", "step[\"authentic\"] and ", "", "replay/"),
         ("letters", "{network:04X}", "{network:04x}", "address/format/"),
         ("unknown", "{\"unsupported\": True}", "{\"error\": \"what?\"}", "adapter/unknown-operation"),
-        ("echo", "**answer}), flush", "**answer}), question, flush", "adapter/one-line-one-answer"),
+        (
+            "echo",
+            "**answer}), flush",
+            "**answer}), question, sep=\"\\n\", flush",
+            "adapter/one-line-one-answer",
+        ),
     ];
     for (name, from, to, found) in mistakes {
         let adapter = Changed::new(name, from, to);
         let command = format!("python3 {}", adapter.0.display());
-        // Lines that are no answers leave questions open for as long as the patience.
-        let args = if name == "echo" {
-            vec!["--timeout", "3", "--adapter", &command, "--case", "limits/", "--case", "adapter/"]
-        } else {
-            vec!["--timeout", "60", "--adapter", &command]
-        };
+        let args = ["--timeout", "60", "--adapter", &command];
         let output = vectors(&args);
         let text = String::from_utf8_lossy(&output.stdout);
         assert_eq!(output.status.code(), Some(1), "{name}: {text}");

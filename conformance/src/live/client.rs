@@ -11,6 +11,9 @@ use std::time::{Duration, Instant};
 /// A message of the daemon: its command and the rest.
 pub(crate) type Message = (u8, Vec<u8>);
 
+/// A daemon that reads nothing for so long serves nobody: the case fails instead of waiting for it.
+const TAKEN_WITHIN: Duration = Duration::from_secs(10);
+
 pub(crate) struct Client {
     stream: UnixStream,
     buffer: Vec<u8>,
@@ -21,6 +24,7 @@ pub(crate) struct Client {
 impl Client {
     pub(crate) fn connect(socket: &Path, trace: &Trace) -> Result<Client, String> {
         let stream = UnixStream::connect(socket).map_err(|e| format!("{}: {e}", socket.display()))?;
+        stream.set_write_timeout(Some(TAKEN_WITHIN)).map_err(|e| format!("local socket: {e}"))?;
         Ok(Client { stream, buffer: Vec::new(), waiting: VecDeque::new(), trace: trace.clone() })
     }
 
@@ -33,7 +37,7 @@ impl Client {
     pub(crate) fn send_while_taken(&mut self, bytes: &[u8], limit: Duration) -> Result<usize, String> {
         self.stream.set_write_timeout(Some(limit)).map_err(|e| format!("local socket: {e}"))?;
         let taken = super::link::write_while_taken(&mut self.stream, bytes);
-        self.stream.set_write_timeout(None).map_err(|e| format!("local socket: {e}"))?;
+        self.stream.set_write_timeout(Some(TAKEN_WITHIN)).map_err(|e| format!("local socket: {e}"))?;
         taken.map_err(|e| format!("local socket: {e}"))
     }
 

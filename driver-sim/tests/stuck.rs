@@ -138,14 +138,15 @@ fn planted_bugs_leave_reports_that_lead_to_them() {
         assert_eq!(breach.rule, "does not finish", "{breach}");
         breach.words
     };
-    // A restarted agent offers a new key, which the other never takes: both wait for the other's keys for ever.
+    // A restarted agent offers a new key, which the other never takes: it waits for the other's, who waits for nobody.
     let crash = "faults = [{ at_ms = 5000, verb = 'crash', hosts = [1] }, { at_ms = 6000, verb = 'restart', hosts = [1] }]";
     let wedged = words(Bug::WedgedRekey, crash);
-    for part in ["transfer 1 with agent 1", "-> agent 1 (node", "keys, exchange sent", "goes round: agent"] {
+    let edge = "agent 1 (node 1) -> agent 2 (node 2): keys, exchange sent";
+    for part in ["transfer 1 with agent 1", edge, "ends at: agent 2"] {
         assert!(wedged.contains(part), "{part} is missing: {wedged}");
     }
     // What was forgotten is a timer that was due long ago.
-    let lossy = "link = { loss_ppm = 100000 }";
+    let lossy = "link = { loss_ppm = 200000 }";
     let forgotten = words(Bug::LostTimer, lossy);
     assert!(forgotten.contains("acknowledgment of") && forgotten.contains("was due at"), "{forgotten}");
 }

@@ -297,7 +297,7 @@ impl KStream for BytesReader {
 ///
 /// # Errors
 /// Never.
-#[allow(clippy::ptr_arg)] // Generated code says `.into()` here, and nothing else tells into what.
+#[allow(clippy::ptr_arg, reason = "generated code says `.into()` here, and nothing else tells into what")]
 pub fn bytes_to_str(bytes: &Vec<u8>, _encoding: &str) -> KResult<String> {
     Ok(String::from_utf8_lossy(bytes).into_owned())
 }

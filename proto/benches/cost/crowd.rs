@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 
 use pilot_proto::{
     Addr, Instant,
-    crypto::{Ed25519Seed, Identity, RustCrypto},
+    crypto::{Aead, AeadKey, Crypto, Ed25519Seed, Identity, RustCrypto},
     node::{Answer, Config, Event, Node, PeerSlot, Question, StreamId},
     rng::SeededRng,
     stream::{self, Read},
@@ -100,7 +100,7 @@ impl Crowd {
             peers: (0..peers)
                 .map(|i| {
                     let memory =
-                        Owned::with_queues(1, streams_each.max(1), 4 * streams_each.max(4), 2048, 4096, 4);
+                        Owned::with_queues(1, streams_each.max(1), 4 * streams_each.max(4), 2048, 8192, 4);
                     Agent::new(i as u32 + 2, memory)
                 })
                 .collect(),
@@ -175,22 +175,25 @@ impl Crowd {
         }
     }
 
-    /// Datagrams of 64 bytes from ten peers: taken in, and read. All are sealed beforehand, so that nobody but the
+    /// Datagrams of `size` bytes from ten peers: taken in, and read. All are sealed beforehand, so that nobody but the
     /// node in question is at work between two rounds, and lie where a driver receives: in memory just written. `batch`:
     /// as a driver that has taken them from the kernel together.
-    fn datagrams(&mut self, rounds: usize, all: bool, batch: bool) -> f64 {
+    fn datagrams(&mut self, size: usize, all: bool, batch: bool) -> f64 {
+        // So many bytes in all, sealed beforehand.
+        let rounds = (1 << 26) / FEW / (size + 1024);
+        let payload = vec![0x5a; size];
         let to = Addr { network: 0, node: 1 };
         let mut sealed = Vec::new();
         for turn in 0..rounds * FEW {
             let (round, i) = (turn / FEW, turn % FEW);
             let peer = if all { (round + i * 7919) % self.peers.len() } else { i };
             let agent = &mut self.peers[peer];
-            agent.node.send_datagram(self.now, to, PORT, &[0x5a; 64]).unwrap();
+            agent.node.send_datagram(self.now, to, PORT, &payload).unwrap();
             let [(_, data)] = drain(agent, self.now, &mut self.buffer).try_into().expect("one datagram");
             sealed.push((agent.address, data));
         }
         let mut sealed = sealed.chunks(FEW);
-        let mut frames = vec![(self.hub.address, Vec::with_capacity(2048)); FEW];
+        let mut frames = vec![(self.hub.address, Vec::with_capacity(8192)); FEW];
         percentile(rounds, FEW, || {
             self.now = self.now + MS;
             let now = self.now;
@@ -199,7 +202,7 @@ impl Crowd {
                 frame.clear();
                 frame.extend_from_slice(data);
             }
-            let mut out = [0; 2048];
+            let mut out = [0; 8192];
             let mut read = 0;
             let time = timed(|| {
                 for at in 0..FEW {
@@ -313,25 +316,65 @@ fn lines_alone(rows: usize) -> f64 {
     })
 }
 
-/// Datagrams of 64 bytes with 10 and 10,000 peers.
+/// What the cipher alone takes to open a frame of `size` bytes under each of `keys` keys in turn, ten for each look at
+/// the clock.
+fn keys_alone(size: usize, keys: usize) -> f64 {
+    let keys: Vec<_> = (0..keys as u64)
+        .map(|i| {
+            let mut key = [7; 32];
+            key[..8].copy_from_slice(&i.to_be_bytes());
+            // As far from the next key as in the rows of peers.
+            let apart = [0_u8; size_of::<PeerSlot<RustCrypto>>() - size_of::<<RustCrypto as Crypto>::Aead>()];
+            (RustCrypto.aead(&AeadKey::from_bytes(key)), apart)
+        })
+        .collect();
+    let mut next = 0;
+    percentile((1 << 26) / FEW / (size + 1024), FEW, || {
+        next += 1;
+        let picked: [usize; FEW] = std::array::from_fn(|i| (next + i * 7919) % keys.len());
+        let mut frames: Vec<_> = picked
+            .iter()
+            .map(|at| {
+                let mut frame = vec![0x5a; size];
+                let mut key = [7; 32];
+                key[..8].copy_from_slice(&(*at as u64).to_be_bytes());
+                let tag = RustCrypto
+                    .aead(&AeadKey::from_bytes(key))
+                    .seal_in_place(&[3; 12], b"self", &mut frame)
+                    .unwrap();
+                (frame, tag)
+            })
+            .collect();
+        timed(|| {
+            for (at, (frame, tag)) in picked.iter().zip(&mut frames) {
+                keys[*at].0.open_in_place(&[3; 12], b"self", frame, tag).unwrap();
+            }
+        })
+    })
+}
+
+/// Datagrams of three sizes with 10 and 10,000 peers.
 pub(crate) fn peers() {
-    title("node: one datagram of 64 bytes taken in and read");
+    const MANY: usize = 10_000;
     let mut few = Crowd::new(FEW, 0);
-    let mut many = Crowd::new(10_000, 0);
+    let mut many = Crowd::new(MANY, 0);
     few.rest();
     many.rest();
-    let base = few.datagrams(4000, false, false);
-    let (hot, cold) = (many.datagrams(4000, false, false), many.datagrams(4000, true, false));
-    compare("peers", base, hot, cold, many.peers.len());
-    let batch = many.datagrams(4000, true, true);
-    line(
-        &format!("peers: {}, all in turn, in batches of {FEW}", many.peers.len()),
-        batch,
-        &over(batch, base),
-    );
+    for size in [64, 1400, 4096] {
+        title(&format!("node: one datagram of {size} bytes taken in and read"));
+        let base = few.datagrams(size, false, false);
+        let (hot, cold) = (many.datagrams(size, false, false), many.datagrams(size, true, false));
+        compare("peers", base, hot, cold, MANY);
+        let batch = many.datagrams(size, true, true);
+        line(&format!("peers: {MANY}, all in turn, in batches of {FEW}"), batch, &over(batch, base));
+        let (base, cold) = (keys_alone(size, FEW), keys_alone(size, MANY));
+        line(&format!("the cipher alone, {FEW} keys"), base, "");
+        line(&format!("the cipher alone, {MANY} keys in turn"), cold, &over(cold, base));
+    }
     drop((few, many));
+    title("what memory takes");
     let note = format!("{LINES} lines of {} bytes", size_of::<PeerSlot<RustCrypto>>());
-    line("touching the rows of 10000 peers, nothing else", lines_alone(10_000), &note);
+    line(&format!("touching the rows of {MANY} peers, nothing else"), lines_alone(MANY), &note);
 }
 
 /// Segments of 1000 bytes with 10 and 10,000 streams.

@@ -7,7 +7,10 @@ use pilot_kaitai::{
     generated::{
         pilot_address::PilotAddress,
         pilot_beacon::{PilotBeacon, PilotBeacon_Body as Beaconed},
-        pilot_data_exchange::{PilotDataExchange, PilotDataExchange_Frame_Payload as Exchanged},
+        pilot_data_exchange::{
+            PilotDataExchange, PilotDataExchange_Chunked, PilotDataExchange_Chunked_Body as Body,
+            PilotDataExchange_Frame_Payload as Exchanged, PilotDataExchange_Step,
+        },
         pilot_event_stream::PilotEventStream,
         pilot_frame::{PilotFrame, PilotFrame_Body as Framed},
         pilot_ipc::{PilotIpc, PilotIpc_Body, PilotIpc_Body_Payload as Said},
@@ -29,7 +32,10 @@ use pilot_proto::{
 use pilot_roles::{
     frames::{FrameReader, frame},
     ipc::{MAX_MESSAGE, Reply, Request},
-    services::{data_exchange, event_stream},
+    services::{
+        data_exchange::{self, Chunked, Content},
+        event_stream,
+    },
 };
 
 use crate::second;
@@ -340,20 +346,79 @@ fn exchange(stream: &[u8]) {
             (i64::from(&*said.kind()), *said.len_payload() as usize),
             (ours.kind.into(), ours.payload.len())
         );
+        let content = ours.content();
         match said.payload().as_ref().expect("it was read") {
             Exchanged::Bytes(payload) => assert_eq!(*payload, ours.payload),
             Exchanged::PilotDataExchange_File(file) => {
                 let named = *file.has_name().expect("only looks") && !file.name().is_empty();
-                match ours.content() {
-                    data_exchange::Content::File { name, data } => {
+                match content {
+                    Content::File { name, data } => {
                         assert!(named);
                         assert_eq!((name, data), (&file.name()[..], &file.content()[..]));
                     }
                     other => assert!(!named, "{other:?}"),
                 }
             }
+            Exchanged::PilotDataExchange_Traced(said) => match content {
+                Content::Traced { inner, sent_at_ns, data } => {
+                    assert_eq!((i64::from(inner), sent_at_ns), (i64::from(&*said.inner()), *said.sent_at()));
+                    assert_eq!(data, &said.content()[..]);
+                }
+                other => assert!(!*said.has_form().expect("only looks"), "{other:?}"),
+            },
+            Exchanged::PilotDataExchange_Tagged(said) => match content {
+                Content::Tagged { header, inner, data } => {
+                    assert_eq!((header, i64::from(inner)), (&said.header()[..], i64::from(&*said.inner())));
+                    assert_eq!(data, &said.content()[..]);
+                }
+                other => assert!(!*said.has_form().expect("only looks"), "{other:?}"),
+            },
+            Exchanged::PilotDataExchange_Chunked(said) => match content {
+                Content::Chunked { transfer, step } => {
+                    assert_eq!(transfer[..], said.transfer()[..]);
+                    step_of_a_file(&step, said);
+                }
+                other => assert!(!has_form(said), "{other:?}"),
+            },
         }
     }
+}
+
+fn step_of_a_file(ours: &Chunked<'_>, said: &PilotDataExchange_Chunked) {
+    assert!(has_form(said), "{ours:?}");
+    match (ours, said.body().as_ref().expect("it was read")) {
+        (Chunked::Init { size, sha256, chunk, name }, Body::PilotDataExchange_Init(said)) => {
+            assert_eq!((*size, *chunk), (*said.len_file(), *said.len_chunk()));
+            assert_eq!((&sha256[..], *name), (&said.sha256()[..], &said.name()[..]));
+        }
+        (Chunked::Data { offset, data }, Body::PilotDataExchange_Piece(said)) => {
+            assert_eq!((*offset, *data), (*said.offset(), &said.content()[..]));
+        }
+        (
+            Chunked::Ack { contiguous: at } | Chunked::InitAck { resume: at },
+            Body::PilotDataExchange_Position(said),
+        ) => {
+            assert_eq!(*at, *said.offset());
+        }
+        (Chunked::Complete { ok, text }, Body::PilotDataExchange_Complete(said)) => {
+            assert_eq!((*ok, *text), (*said.status() == 0, &said.text()[..]));
+        }
+        (Chunked::Abort { text }, Body::Bytes(said)) => assert_eq!(*text, &said[..]),
+        (Chunked::Done, Body::Bytes(_)) => {}
+        (ours, _) => panic!("{ours:?} is described as another step"),
+    }
+}
+
+/// Whether the description finds room for all fields of a step, and knows it.
+fn has_form(said: &PilotDataExchange_Chunked) -> bool {
+    *said.has_head().expect("only looks")
+        && match said.body().as_ref().expect("it was read") {
+            Body::PilotDataExchange_Init(said) => *said.has_name().expect("only looks"),
+            Body::PilotDataExchange_Piece(said) => *said.has_form().expect("only looks"),
+            Body::PilotDataExchange_Position(said) => *said.has_form().expect("only looks"),
+            Body::PilotDataExchange_Complete(said) => *said.has_form().expect("only looks"),
+            Body::Bytes(_) => !matches!(*said.step(), PilotDataExchange_Step::Unknown(_)),
+        }
 }
 
 fn events(stream: &[u8]) {

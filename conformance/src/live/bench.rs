@@ -6,6 +6,7 @@ use super::peer::{Conn, PATIENCE, Peer};
 use super::rendezvous::{Rendezvous, TARGET};
 use super::target::Target;
 use super::trace::Trace;
+use super::trusting::befriend;
 use super::wire::{DATAGRAM, Packet, STREAM};
 use crate::process::Session;
 use std::path::PathBuf;
@@ -174,6 +175,10 @@ impl<'s> Bench<'s> {
     fn try_control(&mut self) -> Result<(), String> {
         if self.control.is_none() {
             let mut peer = self.friend()?;
+            if self.setup == Setup::Private {
+                // The registry's word opens the gate; a node's own services may want more.
+                befriend(self, &mut peer)?;
+            }
             let stream = peer.connect(50_000, ECHO, 1_000_000)?;
             self.control = Some(Control { peer, stream, said: 0 });
         }

@@ -3,7 +3,7 @@
 use super::trace::{Trace, hex};
 use serde_json::Value;
 use std::collections::VecDeque;
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -30,7 +30,12 @@ impl Client {
 
     /// Sends bytes as they are.
     pub(crate) fn send_raw(&mut self, bytes: &[u8]) -> Result<(), String> {
-        self.stream.write_all(bytes).map_err(|e| format!("local socket: {e}"))
+        self.stream.write_all(bytes).map_err(|e| match e.kind() {
+            ErrorKind::WouldBlock | ErrorKind::TimedOut => {
+                format!("the daemon took nothing from its local socket for {} s", TAKEN_WITHIN.as_secs())
+            }
+            _ => format!("local socket: {e}"),
+        })
     }
 
     /// Sends bytes until `limit` passes without any being taken; says how many were.
@@ -75,9 +80,7 @@ impl Client {
             match self.stream.read(&mut chunk) {
                 Ok(0) => return Err("the daemon closed the local socket".into()),
                 Ok(read) => self.buffer.extend(&chunk[..read]),
-                Err(e)
-                    if matches!(e.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut) =>
-                {
+                Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
                     if Instant::now() >= end {
                         return Ok(None);
                     }

@@ -23,6 +23,7 @@ mod server;
 mod stand;
 mod target;
 mod trace;
+mod trusting;
 pub(crate) mod wire;
 
 use crate::process::Session;

@@ -7,6 +7,7 @@ use super::super::client::Client;
 use super::super::memory;
 use super::super::peer::{Conn, Heard, PATIENCE, Peer, secret};
 use super::super::rendezvous::Record;
+use super::super::trusting::now;
 use super::super::wire::{ACK, CONTROL, RST, STREAM, SYN, anonymous, exchange};
 use ed25519_dalek::SigningKey;
 use std::time::Duration;
@@ -469,7 +470,7 @@ fn trust(cases: &mut Cases) {
                         relay_only: false,
                     };
                     bench.rendezvous.register(node, record);
-                    bench.rendezvous.relay_request(node, &"please ".repeat(140), 1_900_000_000);
+                    bench.rendezvous.relay_request(node, &"please ".repeat(60), now());
                 }
                 bench.rendezvous.beacon_send(target, &[0x0A, 1])?;
                 bench.until(Duration::from_secs(10), "the inbox is polled", || {

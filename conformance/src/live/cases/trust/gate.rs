@@ -1,9 +1,10 @@
 //! The gate of a private node: who gets through, what strangers learn, requests that the registry brings.
 
-use super::{TRUST, asked, asker, command, is_pending, is_trusted, now, stays_out};
+use super::{asker, command, is_pending, stays_out};
 use crate::live::bench::{Bench, ECHO, is_stream};
 use crate::live::case::Cases;
 use crate::live::peer::{Conn, Peer};
+use crate::live::trusting::{TRUST, asked, is_trusted, now};
 use crate::live::wire::SYN;
 use std::time::Duration;
 
@@ -51,9 +52,13 @@ pub(super) fn gate(cases: &mut Cases) {
         "TRU-15",
         "a node of a pair that the registry has may connect",
         |bench| {
-            let mut peer = bench.friend()?;
-            let mut conn = peer.connect(40_000, ECHO, 5)?;
-            peer.echo(&mut conn, b"a pair")
+            // A program's port: the node's own services may want more than the gate does.
+            let (mut client, id, mut peer, mut conn) = bench.pair(5)?;
+            peer.write(&mut conn, b"a pair")?;
+            match client.read_bytes(id, 6)?.as_slice() {
+                b"a pair" => Ok(()),
+                other => Err(format!("the program got {other:02x?}")),
+            }
         },
     );
     cases.must(

@@ -6,15 +6,16 @@ use super::super::bench::Bench;
 use super::super::case::{Case, Cases, Setup};
 use super::super::peer::{Conn, Heard, PATIENCE, Peer};
 use super::super::rendezvous::TARGET;
+use super::super::trusting::{TRUST, asked, deliver, is_trusted, lists, message, now};
 use super::super::wire::{ACK, FIN, SYN};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use ed25519_dalek::Signer;
 use serde_json::{Value, json};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
-/// The port of trust messages.
-const TRUST: u16 = 444;
+/// How long a node hears what comes after the operator was answered.
+const LINGER: Duration = Duration::from_millis(300);
 
 pub(crate) fn cases() -> Vec<Case> {
     // Messages are brought to a node whose gate is open; who gets through the gate is asked of one that is private.
@@ -31,33 +32,6 @@ pub(crate) fn cases() -> Vec<Case> {
     open.all
 }
 
-fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs())
-}
-
-/// A message of `peer` as a correct implementation writes it.
-fn message(peer: &Peer, kind: &str, text: &str, timestamp: u64) -> Value {
-    let signed = format!("handshake:{}:{TARGET}", peer.node);
-    json!({
-        "type": kind, "node_id": peer.node,
-        "public_key": BASE64_STANDARD.encode(peer.identity.verifying_key().as_bytes()),
-        "justification": text,
-        "signature": BASE64_STANDARD.encode(peer.identity.sign(signed.as_bytes()).to_bytes()),
-        "reason": "", "timestamp": timestamp,
-    })
-}
-
-/// Sends a text on a stream of its own to port 444, as TRU-2 says.
-fn deliver(peer: &mut Peer, local: u16, text: &[u8]) -> Result<(), String> {
-    let mut conn = peer.connect(local, TRUST, 1)?;
-    peer.write(&mut conn, text)?;
-    let at = conn;
-    peer.expect("acknowledgment of the message", |p| {
-        at.is_for(p) && p.has(ACK) && p.acknowledgment == at.next
-    })?;
-    peer.send(&conn.packet(peer, FIN))
-}
-
 /// A node that asks for trust: known to the registry, in a tunnel, trusted by nobody.
 fn asker(bench: &mut Bench<'_>) -> Result<Peer, String> {
     let mut peer = bench.untrusted()?;
@@ -65,17 +39,8 @@ fn asker(bench: &mut Bench<'_>) -> Result<Peer, String> {
     Ok(peer)
 }
 
-fn lists(bench: &Bench<'_>, sub: u8, member: &str, node: u32) -> Result<bool, String> {
-    let answer = bench.client()?.ask_json(0x0F, &[sub])?;
-    Ok(answer[member].as_array().into_iter().flatten().any(|entry| entry["node_id"] == node))
-}
-
 fn is_pending(bench: &Bench<'_>, node: u32) -> Result<bool, String> {
     lists(bench, 4, "pending", node)
-}
-
-fn is_trusted(bench: &Bench<'_>, node: u32) -> Result<bool, String> {
-    lists(bench, 5, "trusted", node)
 }
 
 /// Looks for a while, since messages are judged after the registry was asked.
@@ -113,15 +78,17 @@ fn command(bench: &mut Bench<'_>, sub: u8, node: u32) -> Result<(), String> {
     }
 }
 
-/// Approves a node that takes the news: a release says yes to its operator only when the node has it.
-fn approve(bench: &mut Bench<'_>, peer: &mut Peer) -> Result<(), String> {
+/// Decides about a node that takes the news: a release answers its operator only when the node has it. What it still has
+/// to say then is heard for as long as `linger`.
+fn decide(bench: &mut Bench<'_>, sub: u8, peer: &mut Peer, linger: Duration) -> Result<(), String> {
     let mut client = bench.client()?;
-    client.send(0x0F, &[&[2][..], &peer.node.to_be_bytes()].concat())?;
-    let end = std::time::Instant::now() + Duration::from_secs(40);
-    let mut conn: Option<Conn> = None;
-    while std::time::Instant::now() < end {
+    client.send(0x0F, &[&[sub][..], &peer.node.to_be_bytes()].concat())?;
+    let mut end = Instant::now() + Duration::from_secs(40);
+    let (mut conn, mut answered) = (None::<Conn>, false);
+    while Instant::now() < end {
         match client.receive(Duration::from_millis(1))? {
-            Some((0x10, _)) => return Ok(()),
+            Some((0x10, _)) if linger.is_zero() => return Ok(()),
+            Some((0x10, _)) => (answered, end) = (true, Instant::now() + linger),
             Some((0x0A, error)) => return Err(String::from_utf8_lossy(&error).into_owned()),
             _ => {}
         }
@@ -152,7 +119,11 @@ fn approve(bench: &mut Bench<'_>, peer: &mut Peer) -> Result<(), String> {
             peer.send(&answer)?;
         }
     }
-    Err("an approval is not answered within 40 s, although the node took the news".into())
+    if answered {
+        Ok(())
+    } else {
+        Err("the operator is not answered within 40 s, although the node took the news".into())
+    }
 }
 
 fn requests(cases: &mut Cases) {
@@ -189,7 +160,7 @@ fn requests(cases: &mut Cases) {
             let node = peer.node;
             becomes(bench, "the request waits", |bench| is_pending(bench, node))?;
             let since = bench.rendezvous.mark();
-            approve(bench, &mut peer)?;
+            decide(bench, 2, &mut peer, LINGER)?;
             becomes(bench, "trusted", |bench| is_trusted(bench, node))?;
             bench
                 .rendezvous
@@ -210,7 +181,7 @@ fn requests(cases: &mut Cases) {
             deliver(&mut peer, 41_000, text.as_bytes())?;
             let node = peer.node;
             becomes(bench, "the request waits", |bench| is_pending(bench, node))?;
-            let began = std::time::Instant::now();
+            let began = Instant::now();
             command(bench, 2, node)?;
             let took = began.elapsed();
             if took < Duration::from_secs(2) {
@@ -226,7 +197,7 @@ fn requests(cases: &mut Cases) {
         deliver(&mut peer, 41_000, text.as_bytes())?;
         let node = peer.node;
         becomes(bench, "the request waits", |bench| is_pending(bench, node))?;
-        command(bench, 3, node)?;
+        decide(bench, 3, &mut peer, LINGER)?;
         becomes(bench, "the request is gone", |bench| is_pending(bench, node).map(|p| !p))?;
         stays_out(bench, node)
     });
@@ -269,7 +240,7 @@ fn requests(cases: &mut Cases) {
             deliver(&mut peer, 41_000, text.as_bytes())?;
             let node = peer.node;
             becomes(bench, "the request waits", |bench| is_pending(bench, node))?;
-            approve(bench, &mut peer)?;
+            decide(bench, 2, &mut peer, Duration::ZERO)?;
             bench.restart()?;
             becomes(bench, "still trusted", |bench| is_trusted(bench, node))
         },
@@ -376,7 +347,7 @@ fn forged(cases: &mut Cases) {
             deliver(&mut peer, 41_000, text.as_bytes())?;
             let node = peer.node;
             becomes(bench, "the request waits", |bench| is_pending(bench, node))?;
-            command(bench, 3, node)?;
+            decide(bench, 3, &mut peer, LINGER)?;
             becomes(bench, "the request is gone", |bench| is_pending(bench, node).map(|p| !p))?;
             deliver(&mut peer, 41_001, text.as_bytes())?;
             stays_out(bench, node)
@@ -417,24 +388,10 @@ fn trusted(bench: &mut Bench<'_>) -> Result<Peer, String> {
     deliver(&mut peer, 41_000, text.as_bytes())?;
     let node = peer.node;
     becomes(bench, "the request waits", |bench| is_pending(bench, node))?;
-    approve(bench, &mut peer)?;
+    decide(bench, 2, &mut peer, LINGER)?;
     becomes(bench, "trusted", |bench| is_trusted(bench, node))?;
     peer.drain()?;
     Ok(peer)
-}
-
-/// Starts asking `peer` for trust and returns the message it gets, having taken its stream.
-fn asked(bench: &mut Bench<'_>, peer: &mut Peer) -> Result<(Value, super::super::client::Client), String> {
-    let mut client = bench.client()?;
-    client.send(0x0F, &[&[1][..], &peer.node.to_be_bytes(), b"be my friend"].concat())?;
-    let mut conn = peer.accept(TRUST, 9)?;
-    let at = conn;
-    let segment = peer.expect("the request", |p| at.is_for(p) && !p.payload.is_empty())?;
-    conn.expected = conn.expected.wrapping_add(segment.payload.len() as u32);
-    peer.send(&conn.packet(peer, ACK))?;
-    let value =
-        serde_json::from_slice(&segment.payload).map_err(|e| format!("the request is no JSON: {e}"))?;
-    Ok((value, client))
 }
 
 fn answers(cases: &mut Cases) {

@@ -109,7 +109,7 @@ fn panel(panels: &mut String, id: &str, row: &Row, target: &str, outcome: &Outco
     let _ = writeln!(
         panels,
         "<aside id={id}><a class=shut href=\"#{section}\">close</a><h3>{} <small>with {}</small></h3>\
-         <p>{} {}: {}</p><p><b class={}>{word}</b> {:.2} s {}</p><pre>{}{more}</pre></aside>",
+         <p>{} {}: {}</p><p><b class={}>{word}</b> after {:.2} s{}{}</p><pre>{}{more}</pre></aside>",
         escape(&row.id),
         escape(target),
         escape(&row.clause),
@@ -117,6 +117,7 @@ fn panel(panels: &mut String, id: &str, row: &Row, target: &str, outcome: &Outco
         escape(&row.text),
         class(word),
         outcome.seconds,
+        if outcome.verdict.text().is_empty() { "" } else { ": " },
         escape(outcome.verdict.text()),
         escape(&shown),
         section = escape(&row.section)
@@ -130,13 +131,13 @@ body{font:14px/1.45 system-ui,sans-serif;margin:0;color:#1d2126;background:#fff}
 main{max-width:90rem;margin:0 auto;padding:1.5rem 2rem 6rem}\
 h1{font-size:1.6rem;margin:.2rem 0 1rem}h2{font-size:1.1rem;margin:2rem 0 .4rem;scroll-margin-top:.5rem}\
 table{border-collapse:collapse}th,td{border:1px solid var(--line);padding:.2rem .5rem;text-align:left;vertical-align:top}\
-th{font-weight:600;background:#f4f6f8}.cases{width:100%;table-layout:fixed}\
+th{font-weight:600;background:#f4f6f8}.cases{width:100%;min-width:62rem;table-layout:fixed}\
 .cases th:nth-child(1){width:24%}.cases th:nth-child(2){width:8.5rem}.cases th.t{width:6.8rem}\
 .cases thead th{position:sticky;top:0}.t{text-align:center}\
 .cases td:nth-child(n+4){text-align:center;padding:0}.cases td a{display:block;padding:.2rem;color:inherit;text-decoration:none}\
 .cases td a:hover{outline:2px solid #456;outline-offset:-2px}\
 .id{font:12.5px/1.6 ui-monospace,monospace;overflow-wrap:anywhere}.clause{white-space:nowrap;color:#555}\
-.sum{margin:0 0 1.2rem}.sum td{text-align:right;min-width:7rem}.sum b{display:inline-block;min-width:1.6rem;text-align:center;\
+.sum{margin:0 0 1.2rem}.sum td{text-align:right;min-width:7rem;white-space:nowrap}.sum b{display:inline-block;min-width:1.6rem;text-align:center;\
 border-radius:3px;padding:0 .35rem;margin-left:.25rem;font-weight:500}.all td{font-variant-numeric:tabular-nums}\
 .ok{background:#dff2e1}.nonstrict{background:#fdeeb5}.info{background:#dbe8f8}.lack{background:#e6e6e6}.fail{background:#f6c6c6}\
 b.ok,b.nonstrict,b.info,b.lack,b.fail{padding:0 .4rem;border-radius:3px;font-weight:600}\

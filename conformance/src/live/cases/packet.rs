@@ -24,11 +24,18 @@ fn malformed(cases: &mut Cases) {
     {
         let (name, reason) =
             (vector["name"].as_str().unwrap_or_default(), vector["reason"].as_str().unwrap_or_default());
+        let fault = match reason {
+            "too_short" => "that is too short",
+            "truncated" => "that is truncated",
+            "checksum_mismatch" => "whose checksum is wrong",
+            "bad_version" => "of another version",
+            other => other,
+        };
         let bytes = unhex(&vector["hex"]);
         cases.must(
             &format!("malformed/{}", slug(name)),
             "PKT-4",
-            &format!("a sealed packet that is {} is dropped without an answer", reason.replace('_', " ")),
+            &format!("a sealed packet {fault} is dropped without an answer"),
             move |bench| {
                 let mut peer = bench.friend()?;
                 peer.send_inner(&bytes)?;

@@ -57,7 +57,8 @@ usage: pilot-conformance <interop|faults|run|canary|grid|vectors> [options]
 of run:
   --target T       ours (default), async, 1.7.2, 1.18.0, or a command line: of a daemon, with the holes {registry}
                    {beacon} {listen} {socket} {identity} {home} {public}, or of a rendezvous, with the holes
-                   {registry_addr} {beacon_addr} {store} {admin} {tls} {home}; may be given several times
+                   {registry_addr} {beacon_addr} {store} {admin} {tls} {silence} {home}; may be given several
+                   times
   --case PREFIX    only cases whose id begins so; may be given several times
   --section NAME   only this section
   --list           print the cases and end

@@ -11,6 +11,7 @@ use serde_json::json;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::ops::{Deref, DerefMut};
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// The administrator's token of every rendezvous under test.
 pub(crate) const ADMIN: &str = "conformance-administrator";
@@ -22,10 +23,24 @@ pub(crate) fn template(catalogue: &Catalogue, flavour: Flavour) -> Option<String
         Flavour::Async => catalogue.rendezvous_async(),
         Flavour::April | Flavour::Newest => return None,
     };
-    let flags =
-        "-registry-addr {registry_addr} -beacon-addr {beacon_addr} -store {store} -admin-token {admin} {tls}";
+    let flags = "-registry-addr {registry_addr} -beacon-addr {beacon_addr} -store {store} -admin-token {admin} {tls} \
+                 -stale-after {silence} -beacon-forget-after {silence}";
     Some(format!("{} {flags}", program.display()))
 }
+
+/// How a rendezvous is started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mode {
+    Usual,
+    /// Its registry serves TLS.
+    Tls,
+    /// It soon takes a silent node for gone.
+    Impatient,
+}
+
+/// After this silence a node is gone, with a rendezvous that is impatient, and with the others.
+pub(crate) const SILENCE: Duration = Duration::from_secs(2);
+const USUAL_SILENCE: Duration = Duration::from_secs(180);
 
 /// One rendezvous as a command with holes, with its store and its two ports.
 pub(crate) struct Program {
@@ -35,16 +50,19 @@ pub(crate) struct Program {
 }
 
 impl Program {
-    fn new(template: &str, home: PathBuf, tls: bool) -> Result<Program, String> {
+    fn new(template: &str, home: PathBuf, mode: Mode) -> Result<Program, String> {
         let place = free_place()?;
         let store = home.join("store");
+        let silence = if mode == Mode::Impatient { SILENCE } else { USUAL_SILENCE };
+        let tls = if mode == Mode::Tls { "-tls" } else { "" };
         let holes = [
             ("{registry_addr}", place.registry.to_string()),
             ("{beacon_addr}", place.beacon.to_string()),
             ("{store}", store.display().to_string()),
             ("{home}", home.display().to_string()),
             ("{admin}", ADMIN.into()),
-            ("{tls}", if tls { "-tls".into() } else { String::new() }),
+            ("{tls}", tls.into()),
+            ("{silence}", format!("{}s", silence.as_secs())),
         ];
         Ok(Program { run: Run::new(template, home, &holes)?, store, place })
     }
@@ -100,22 +118,36 @@ impl<'s> Server<'s> {
         if home.exists() {
             std::fs::remove_dir_all(&home).map_err(|e| format!("{}: {e}", home.display()))?;
         }
-        let mut program = Program::new(template, home, false)?;
+        let mut program = Program::new(template, home, Mode::Usual)?;
         program.start(session)?;
         let (trace, template) = (trace.clone(), template.to_string());
         Ok(Server { session, trace, program, template, control: None, next: first_agent })
     }
 
     /// Another rendezvous of the same kind, not started yet.
-    pub(crate) fn another(&mut self, tls: bool) -> Result<Program, String> {
+    pub(crate) fn another(&mut self, mode: Mode) -> Result<Program, String> {
         let number = self.number();
         let home = self.program.home().join(format!("another-{number}"));
-        Program::new(&self.template, home, tls)
+        Program::new(&self.template, home, mode)
     }
 
-    /// Whether its command line has a place for the flag of TLS.
-    pub(crate) fn offers_tls(&self) -> bool {
-        self.template.contains("{tls}")
+    /// Whether its command line has a place for what makes it so.
+    pub(crate) fn offers(&self, mode: Mode) -> bool {
+        match mode {
+            Mode::Usual => true,
+            Mode::Tls => self.template.contains("{tls}"),
+            Mode::Impatient => self.template.contains("{silence}"),
+        }
+    }
+
+    /// Another rendezvous in this mode, started; `None` if the program has none.
+    pub(crate) fn started(&mut self, mode: Mode) -> Result<Option<Program>, String> {
+        if !self.offers(mode) {
+            return Ok(None);
+        }
+        let mut program = self.another(mode)?;
+        program.start(self.session)?;
+        Ok(Some(program))
     }
 
     /// Ends the program as a crash would, and starts it again.

@@ -5,6 +5,7 @@ use std::{
     ffi::OsString,
     path::{Path, PathBuf},
     process::ExitCode,
+    time::Duration,
 };
 
 use clap::{ArgAction, Parser};
@@ -44,6 +45,13 @@ struct Options {
     /// PEM file with the key of the certificate
     #[arg(long, value_name = "FILE", default_value = "")]
     tls_key: String,
+    /// Silence after which the registry takes a node for offline and no longer gives out where it is; nodes that are
+    /// well send a heartbeat every 30 or 60 s
+    #[arg(long, value_name = "DURATION", value_parser = silence, default_value = "180s")]
+    stale_after: Duration,
+    /// Silence after which the beacon forgets a node and relays nothing to it; nodes that are well speak every 25 to 60 s
+    #[arg(long, value_name = "DURATION", value_parser = silence, default_value = "10m")]
+    beacon_forget_after: Duration,
     /// Not offered: address of a primary registry to follow
     #[arg(long, default_value = "")]
     standby: String,
@@ -61,6 +69,15 @@ impl Flags for Options {
     fn common(&self) -> &Common {
         &self.common
     }
+}
+
+/// A silence that ends: with less than a second nobody would be there.
+fn silence(text: &str) -> Result<Duration, String> {
+    let silence = flags::duration(text)?;
+    if silence < Duration::from_secs(1) {
+        return Err(format!("expected 1s or more, not {text:?}"));
+    }
+    Ok(silence)
 }
 
 /// Runs the program on `driver` with its arguments, without its name.
@@ -90,8 +107,12 @@ fn run(options: &Options, driver: impl Run) -> Result<u8, String> {
     let registry_addr = tcp.local_addr().map_err(words)?;
     let beacon_addr = udp.local_addr().map_err(words)?;
     let config = Config {
-        registry: RegistryConfig { admin_token, ..RegistryConfig::default() },
-        beacon: Some(BeaconConfig::default()),
+        registry: RegistryConfig {
+            admin_token,
+            stale_after: options.stale_after,
+            ..RegistryConfig::default()
+        },
+        beacon: Some(BeaconConfig { forget_after: options.beacon_forget_after, ..BeaconConfig::default() }),
     };
     let loaded = records.into_iter().map(|record| (record.table, record.key, record.value));
     let role = Rendezvous::new(config, pilot_proto::crypto::RustCrypto, clock.now().unix_secs(), loaded)
@@ -129,4 +150,19 @@ fn tls(options: &Options) -> Result<Option<ServeTls>, String> {
     };
     tracing::info!(fingerprint = %tls.fingerprint, "registry certificate");
     Ok(Some(tls))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Duration, silence};
+
+    #[test]
+    fn nobody_can_be_told_to_speak_all_the_time() {
+        assert_eq!(silence("3m"), Ok(Duration::from_secs(180)));
+        assert_eq!(silence("1s"), Ok(Duration::from_secs(1)));
+        for wrong in ["0", "999ms", "-1s", "180", ""] {
+            let why = silence(wrong).expect_err(wrong);
+            assert!(why.contains("expected") && why.contains(&format!("{wrong:?}")), "{why}");
+        }
+    }
 }

@@ -20,8 +20,6 @@ use pilot_proto::wire::beacon::{Beacon as Message, NodeList, WAKE_HANDSHAKE, del
 
 use super::rate::{Bucket, Buckets, Rate, Shares, source_key};
 
-/// A node that said nothing for this long is forgotten.
-const FORGET_AFTER: Duration = Duration::from_secs(600);
 /// A node that said nothing for this long may be replaced by another address. Daemons speak every 30 or 60 s.
 const QUIET_AFTER: Duration = Duration::from_secs(90);
 /// Between two lists of our nodes to the peer beacons.
@@ -53,6 +51,8 @@ pub struct BeaconConfig {
     pub max_nodes: usize,
     /// Most nodes at a time at one source address (one IPv4 address, one IPv6 /64).
     pub max_nodes_per_source: u32,
+    /// A node that said nothing for this long is forgotten: nothing is relayed to it. Nodes speak every 25 to 60 s (NAT-4).
+    pub forget_after: Duration,
     /// Bytes of messages that wait for the driver; what does not fit is lost, as on any full link.
     pub queue_bytes: usize,
     /// Our id among the beacons of a cluster.
@@ -66,6 +66,7 @@ impl Default for BeaconConfig {
         BeaconConfig {
             max_nodes: 262_144,
             max_nodes_per_source: 1024,
+            forget_after: Duration::from_secs(600),
             queue_bytes: 4 << 20,
             id: 0,
             peers: Vec::new(),
@@ -220,7 +221,7 @@ impl Beacon {
         }
         let member = Member { addr: from, heard: now, punches: Bucket::default(), relays: Bucket::default() };
         self.nodes.insert(node, member);
-        self.checks.insert((now + FORGET_AFTER, node));
+        self.checks.insert((now + self.config.forget_after, node));
         true
     }
 
@@ -278,7 +279,7 @@ impl Beacon {
 
     fn live(&self, node: u32, now: Instant) -> Option<SocketAddr> {
         let member = self.nodes.get(&node)?;
-        (now.since(member.heard) < FORGET_AFTER).then_some(member.addr)
+        (now.since(member.heard) < self.config.forget_after).then_some(member.addr)
     }
 
     fn send(&mut self, to: SocketAddr, message: &Message<'_>) {
@@ -345,7 +346,7 @@ impl Beacon {
         {
             self.checks.pop_first();
             let Some(member) = self.nodes.get(&node) else { continue };
-            let due = member.heard + FORGET_AFTER;
+            let due = member.heard + self.config.forget_after;
             if due > now {
                 self.checks.insert((due, node));
             } else if let Some(member) = self.nodes.remove(&node) {

@@ -17,8 +17,6 @@ use super::store::Promise;
 use super::wire::{Outcome, Refusal, Request};
 use crate::role::Now;
 
-/// A node that was silent for longer than this is offline: its endpoint is no longer given out.
-pub(super) const STALE_AFTER: Duration = Duration::from_secs(180);
 /// Between two searches for nodes to forget.
 const FORGET_EVERY: Duration = Duration::from_secs(86_400);
 /// Source addresses and nodes whose requests are counted at a time.
@@ -31,6 +29,9 @@ pub struct RegistryConfig {
     pub admin_token: Option<String>,
     /// Most keys known, and so most nodes: a node that left keeps its id for its key.
     pub max_nodes: usize,
+    /// A node that was silent for longer than this is offline: its endpoint is no longer given out. At least as long as
+    /// some heartbeats of its nodes, which send one every 30 to 60 s (REG-9).
+    pub stale_after: Duration,
     /// A node that was silent for this many days is forgotten with its name and its trust.
     pub forget_after_days: u32,
     /// Most connections at a time.
@@ -53,6 +54,7 @@ impl Default for RegistryConfig {
         RegistryConfig {
             admin_token: None,
             max_nodes: 1_000_000,
+            stale_after: Duration::from_secs(180),
             forget_after_days: 90,
             max_connections: 65_536,
             max_connections_per_source: 1024,
@@ -174,8 +176,8 @@ impl<C: Crypto> Registry<C> {
     }
 
     /// Whether the node was heard lately enough for its endpoint to be given out.
-    pub(super) fn is_online(node: &Node, now: Instant) -> bool {
-        now.since(node.seen) <= STALE_AFTER
+    pub(super) fn is_online(&self, node: &Node, now: Instant) -> bool {
+        now.since(node.seen) <= self.config.stale_after
     }
 
     /// Whether `requester` may know where `target` is.

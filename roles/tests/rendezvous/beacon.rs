@@ -196,6 +196,23 @@ fn hazard_03_b14_nodes_expire_and_one_source_cannot_fill_the_table() {
     assert_eq!(host.datagram(peer, &relay(100, 7, b"x")).len(), 1);
 }
 
+/// Proves NAT-4.
+#[test]
+fn the_operator_says_after_which_silence_a_node_is_forgotten() {
+    let mut host = host(BeaconConfig { forget_after: Duration::from_secs(70), ..BeaconConfig::default() });
+    let (one, two) = (addr("192.0.2.1:4000"), addr("192.0.2.2:4000"));
+    host.datagram(one, &discover(1));
+    host.datagram(two, &discover(2));
+    host.advance(Duration::from_secs(69));
+    host.datagram(one, &discover(1));
+    assert_eq!(host.datagram(one, &relay(1, 2, b"x")).len(), 1);
+    host.advance(Duration::from_secs(1));
+    assert!(host.datagram(one, &relay(1, 2, b"x")).is_empty());
+    assert_eq!(host.datagram(two, &relay(2, 1, b"x")).len(), 0, "who was forgotten is not relayed for");
+    host.datagram(two, &discover(2));
+    assert_eq!(host.datagram(two, &relay(2, 1, b"x")).len(), 1);
+}
+
 #[test]
 fn hazard_03_b11_a_frame_from_a_peer_beacon_goes_no_further() {
     let (a, b) = (addr("198.51.100.1:9001"), addr("198.51.100.2:9001"));

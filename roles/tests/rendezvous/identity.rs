@@ -239,6 +239,20 @@ fn a_relay_only_node_is_given_out_at_the_beacon() {
     assert_eq!(answer.get("lan_addrs"), None);
 }
 
+/// Proves REG-9.
+#[test]
+fn the_operator_says_after_which_silence_a_node_is_offline() {
+    let config = RegistryConfig { stale_after: Duration::from_secs(20), ..RegistryConfig::default() };
+    let mut net = Net::with(Config { registry: config, beacon: None }, 2);
+    net.publish(1, true);
+    net.host.advance(Duration::from_secs(20));
+    assert_eq!(net.resolve(2, 1)["real_addr"], "192.0.2.1:4000");
+    net.host.advance(Duration::from_secs(1));
+    assert_eq!(net.resolve(2, 1)["error"], "node 1: node not found");
+    net.beat(1);
+    assert_eq!(net.resolve(2, 1)["real_addr"], "192.0.2.1:4000");
+}
+
 #[test]
 fn the_table_of_nodes_has_an_end() {
     let config = RegistryConfig { max_nodes: 2, ..RegistryConfig::default() };

@@ -15,6 +15,7 @@ pub(crate) fn cases() -> Vec<Case> {
     relaying(&mut cases);
     lies(&mut cases);
     floods(&mut cases);
+    super::expiry::beacon(&mut cases);
     cases.all
 }
 

@@ -1,6 +1,7 @@
 //! The cases, one file a section.
 
 mod beacon;
+mod expiry;
 mod ipc;
 mod load;
 mod nat;

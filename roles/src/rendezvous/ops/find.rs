@@ -64,7 +64,7 @@ fn reachable<'r, C: Crypto>(
     if !registry.may_reach(requester, target) {
         return Err(Refusal::Hidden("target is private and does not trust the requester"));
     }
-    if Registry::<C>::is_online(node, caller.now.instant) { Ok(node) } else { Err(Refusal::no_node(target)) }
+    if registry.is_online(node, caller.now.instant) { Ok(node) } else { Err(Refusal::no_node(target)) }
 }
 
 /// Where a node is, for a registered node that signs.

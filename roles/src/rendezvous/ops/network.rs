@@ -34,8 +34,7 @@ pub(in crate::rendezvous) fn list_nodes<C: Crypto>(
     if !registry.is_admin(request) {
         return Err(Refusal::Hidden("listing the backbone needs the admin token"));
     }
-    let online =
-        registry.state.nodes().filter(|(_, node)| Registry::<C>::is_online(node, caller.now.instant));
+    let online = registry.state.nodes().filter(|(_, node)| registry.is_online(node, caller.now.instant));
     let nodes: Vec<Value> = online
         .map(|(id, node)| {
             let silent = caller.now.instant.since(node.seen).as_micros();

@@ -131,7 +131,7 @@ fn refresh<C: Crypto>(
     let trusted = signed
         || node.endpoint.source == endpoint.source
         || caller.proven.contains(id)
-        || !Registry::<C>::is_online(node, now);
+        || !registry.is_online(node, now);
     let names_owner = node.owner.is_empty() && !owner.is_empty();
     let moved = node.endpoint != endpoint;
     if trusted && (moved || names_owner) {

@@ -2,6 +2,7 @@
 
 use crate::live::agent::{Agent, number};
 use crate::live::case::{Cases, Grade, Level, OfRendezvous};
+use crate::live::server::Mode;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -292,7 +293,7 @@ fn stores(cases: &mut Cases<OfRendezvous>) {
             "REG-4",
             "with a store that cannot be read it does not start, says which file it is about, and leaves it as it is",
             move |server| {
-                let mut other = server.another(false)?;
+                let mut other = server.another(Mode::Usual)?;
                 other.start(server.session)?;
                 let mut agent = Agent::new(server.number(), other.place, &server.trace)?;
                 agent.register()?;
@@ -317,7 +318,7 @@ fn stores(cases: &mut Cases<OfRendezvous>) {
         );
     }
     cases.must("store/in-use", "REG-4", "two rendezvous cannot have one store", |server| {
-        let mut other = server.another(false)?;
+        let mut other = server.another(Mode::Usual)?;
         let _ = std::fs::remove_file(&other.store);
         std::fs::hard_link(&server.program.store, &other.store).map_err(|e| format!("link: {e}"))?;
         let (status, words) = other.start_in_vain(server.session)?;
@@ -332,7 +333,7 @@ fn stores(cases: &mut Cases<OfRendezvous>) {
         "REG-4",
         "a store that cannot be made is said at the start",
         |server| {
-            let mut other = server.another(false)?;
+            let mut other = server.another(Mode::Usual)?;
             std::fs::create_dir_all(&other.store).map_err(|e| format!("{e}"))?;
             let (status, words) = other.start_in_vain(server.session)?;
             if status != 0 && words.contains(&other.store.display().to_string()) {

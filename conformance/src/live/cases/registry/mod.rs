@@ -23,5 +23,6 @@ pub(crate) fn cases() -> Vec<Case> {
     durable::durable(&mut cases);
     tls::tls(&mut cases);
     limits::limits(&mut cases);
+    super::expiry::registry(&mut cases);
     cases.all
 }

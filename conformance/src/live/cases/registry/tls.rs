@@ -3,18 +3,8 @@
 use crate::live::agent::Agent;
 use crate::live::case::{Cases, Grade, Level, OfRendezvous};
 use crate::live::link::Link;
-use crate::live::server::{Program, Server};
+use crate::live::server::{Mode, Program, Server};
 use serde_json::json;
-
-/// A rendezvous that was told to serve TLS; `None` if the program has no such mode.
-fn secured(server: &mut Server<'_>) -> Result<Option<Program>, String> {
-    if !server.offers_tls() {
-        return Ok(None);
-    }
-    let mut program = server.another(true)?;
-    program.start(server.session)?;
-    Ok(Some(program))
-}
 
 /// An agent that speaks TLS to the program.
 fn agent(server: &mut Server<'_>, program: &Program) -> Result<Agent, String> {
@@ -78,7 +68,7 @@ pub(super) fn tls(cases: &mut Cases<OfRendezvous>) {
     ];
     for (name, text, body) in table {
         cases.graded(Level::Must, &format!("tls/{name}"), "REG-1", text, move |server| {
-            match secured(server)? {
+            match server.started(Mode::Tls)? {
                 Some(mut program) => body(server, &mut program).map(|()| Grade::Strict),
                 None => Ok(Grade::Lacking("it has no TLS mode".into())),
             }

@@ -386,6 +386,11 @@ impl<C: Crypto + Clone + Send + 'static, R: Rng> Daemon<C, R> {
         }
     }
 
+    /// When the node, or a local program with more to ask than fits into a turn, must be looked at again.
+    fn soonest(&mut self, now: Now) -> Option<Instant> {
+        if self.ipc.has_more() { Some(now.instant) } else { self.node.poll_timeout() }
+    }
+
     // --- passing on --------------------------------------------------------------------------------------------
 
     /// Passes on what one part has for another, until nothing is left; says whether there was anything.
@@ -404,6 +409,7 @@ impl<C: Crypto + Clone + Send + 'static, R: Rng> Daemon<C, R> {
             while let Some(ask) = self.ipc.poll_ask() {
                 quiet = false;
                 self.command(now, &ask);
+                self.ipc.process(via!(self, now), &mut self.numbers, ask.client);
             }
             self.webhook.set_watched(self.ipc.is_watched());
             while let Some(notice) = self.webhook.poll_notice() {
@@ -538,6 +544,7 @@ impl<C: Crypto + Clone + Send + 'static, R: Rng> Role for Daemon<C, R> {
             self.webhook.handle_timeout(now.instant);
             self.trust_due(now);
             self.phase_due(now);
+            self.ipc.next_turn(via!(self, now), &mut self.numbers);
         }
         self.settle(now);
     }
@@ -551,7 +558,7 @@ impl<C: Crypto + Clone + Send + 'static, R: Rng> Role for Daemon<C, R> {
             // Sending may raise questions, such as where a peer is. They must not wait for the next timer, and the
             // driver may have polled outputs for the last time.
             let passed = self.settle(now);
-            self.deadline = if passed { Some(now.instant) } else { self.node.poll_timeout() };
+            self.deadline = if passed { Some(now.instant) } else { self.soonest(now) };
         }
         transmit
     }
@@ -568,7 +575,7 @@ impl<C: Crypto + Clone + Send + 'static, R: Rng> Role for Daemon<C, R> {
             if matches!(self.phase, Phase::Ending { .. }) {
                 self.delivered = self.all_delivered();
             }
-            self.deadline = self.node.poll_timeout();
+            self.deadline = self.soonest(now);
         }
         output
     }

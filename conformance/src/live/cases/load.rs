@@ -359,6 +359,14 @@ fn datagrams(cases: &mut Cases) {
     );
 }
 
+/// A request for Info, as it is on the local socket.
+const INFO: [u8; 5] = [0, 0, 0, 1, 0x0D];
+
+/// A local program that has just come is answered within a second.
+fn soon(bench: &mut Bench<'_>) -> Result<(), String> {
+    bench.client()?.ask_within(Duration::from_secs(1), 0x21, &[]).map(drop)
+}
+
 fn programs(cases: &mut Cases) {
     cases.must(
         "ipc/two-hundred-programs",
@@ -422,6 +430,46 @@ fn programs(cases: &mut Cases) {
             memory::grew_at_most(pid, before, 2 * 16 * 1024 + (8 << 10))?;
             drop(half);
             bench.client()?.ask_ok(0x21, &[]).map(drop)
+        },
+    );
+    cases.must(
+        "ipc/answers-not-read",
+        "IPC-8",
+        "a program that asks a hundred thousand times and takes no answer is not read further, costs bounded memory, \
+         holds up nobody, and gets its answers when it reads again",
+        |bench| {
+            let mut silent = bench.client()?;
+            bench.control()?;
+            let pid = bench.target.pid()?;
+            let before = memory::resident(pid);
+            let all = INFO.repeat(100_000);
+            let taken = silent.send_while_taken(&all, Duration::from_millis(700))?;
+            soon(bench)?;
+            bench.control()?;
+            memory::grew_at_most(pid, before, 8 << 10)?;
+            if taken == all.len() {
+                return Err(format!("all {taken} bytes were taken though nothing was read"));
+            }
+            for number in 0..2000 {
+                silent.expect(PATIENCE, &format!("answer {number}"), |m| m.0 == 0x0E)?;
+            }
+            soon(bench)
+        },
+    );
+    cases.must(
+        "ipc/asked-by-thirty",
+        "IPC-8",
+        "thirty programs that ask without end, read nothing, and then leave all at once keep no other waiting for a second",
+        |bench| {
+            let all = INFO.repeat(100_000);
+            let mut programs: Vec<Client> = (0..30).map(|_| bench.client()).collect::<Result<_, _>>()?;
+            for program in &mut programs {
+                program.send_while_taken(&all, Duration::from_millis(1))?;
+            }
+            soon(bench)?;
+            bench.control()?;
+            drop(programs);
+            soon(bench)
         },
     );
     cases.graded(

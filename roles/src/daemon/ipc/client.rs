@@ -24,6 +24,12 @@ const MAX_WAITING: usize = 256;
 const MAX_HELD_EXTENDED: usize = 64 << 20;
 const MAX_WAITING_EXTENDED: usize = 8192;
 
+/// What requests of a client may cost in one turn of the daemon; the others wait for the next, and nothing more is read
+/// from the client until then.
+pub(super) const COST_PER_TURN: usize = 64;
+/// What a request costs that is answered elsewhere: a list of peers and streams is made for some.
+pub(super) const COST_OF_ASK: usize = 8;
+
 /// A request without an answer, or whose answer waits for an earlier one of the same kind.
 #[derive(Debug)]
 struct Waiting {
@@ -52,6 +58,11 @@ pub(super) struct Client {
     /// Bytes of its streams that wait for window space.
     pub(super) held: usize,
     pub(super) paused: bool,
+    /// What its requests have cost in this turn.
+    pub(super) cost: usize,
+    /// Its last request is an [`Ask`](super::Ask) that nobody took yet. Those behind it wait, so that their answers are
+    /// not made before it is known how much of them the client takes.
+    pub(super) asking: bool,
     /// The connection is closed; what had been sent is still being handled.
     pub(super) gone: bool,
     /// Listed among those with something for the driver.
@@ -74,6 +85,8 @@ impl Client {
             ports: BTreeSet::new(),
             held: 0,
             paused: false,
+            cost: 0,
+            asking: false,
             gone: false,
             listed: false,
             extended: false,
@@ -86,13 +99,19 @@ impl Client {
         self.unsent + self.out.len()
     }
 
+    /// It has used up its turn.
+    pub(super) const fn rests(&self) -> bool {
+        self.cost >= COST_PER_TURN
+    }
+
     /// Nothing more may be read from the client for now.
     pub(super) fn is_blocked(&self) -> bool {
         let (max_held, max_waiting) = match self.extended {
             true => (MAX_HELD_EXTENDED, MAX_WAITING_EXTENDED),
             false => (MAX_HELD, MAX_WAITING),
         };
-        self.held >= max_held
+        self.rests()
+            || self.held >= max_held
             || (!self.gone && (self.waiting.len() >= max_waiting || self.unread() >= 2 * HIGH_WATER))
     }
 

@@ -2,13 +2,18 @@
 
 use alloc::{collections::BTreeMap, vec, vec::Vec};
 
-use pilot_proto::Addr;
+use pilot_proto::{Addr, SockAddr};
 
-use super::*;
+use super::{
+    client::{COST_PER_TURN, HIGH_WATER},
+    delivery::{BATCH, RECV_ROOM},
+    streams::{TELL, WINDOW},
+    *,
+};
 use crate::{
     daemon::fake_net::{FakeNet, Wire},
     frames,
-    ipc::HandshakeRequest,
+    ipc::{HandshakeRequest, Reply, Request, STREAM_WINDOW},
 };
 
 /// What one client has received.
@@ -84,6 +89,27 @@ impl World {
                 other => panic!("unexpected {other:?}"),
             }
         }
+    }
+
+    fn asks(&mut self) -> Vec<Ask> {
+        let mut asks = Vec::new();
+        while let Some(ask) = self.server.poll_ask() {
+            self.server.process(&mut self.net, &mut self.numbers, ask.client);
+            asks.push(ask);
+        }
+        asks
+    }
+
+    /// What a daemon does: answers what is asked, each with `json`, as long as anybody may ask.
+    fn answer_all(&mut self, json: &[u8]) {
+        while self.server.has_more() || !self.server.asks.is_empty() {
+            self.server.next_turn(&mut self.net, &mut self.numbers);
+            let Some(ask) = self.server.poll_ask() else { continue };
+            let reply = Reply::Json { kind: crate::ipc::JsonKind::Info, json };
+            self.server.reply(&mut self.net, &mut self.numbers, ask.client, ask.ticket, Ok(reply));
+            self.server.process(&mut self.net, &mut self.numbers, ask.client);
+        }
+        self.drain();
     }
 
     fn heard(&mut self, conn: ConnId) -> Vec<Vec<u8>> {
@@ -180,7 +206,7 @@ fn hazard_07_7_a_slow_dial_delays_no_other_kind_of_request() {
     world.say(A, &Request::Dial { to: peer(2, 1000) });
     world.say(A, &Request::Info);
     world.say(A, &Request::Health);
-    let asks: Vec<_> = core::iter::from_fn(|| world.server.poll_ask()).collect();
+    let asks = world.asks();
     assert_eq!(asks.len(), 2);
     let json = Reply::Json { kind: crate::ipc::JsonKind::Health, json: b"{}" };
     world.server.reply(&mut world.net, &mut world.numbers, A, asks[1].ticket, Ok(json.clone()));
@@ -195,7 +221,7 @@ fn answers_of_one_kind_keep_the_order_of_the_requests() {
     for node in [5, 6] {
         world.say(A, &Request::Handshake(HandshakeRequest::Approve { node }));
     }
-    let asks: Vec<_> = core::iter::from_fn(|| world.server.poll_ask()).collect();
+    let asks = world.asks();
     let json =
         |text: &'static str| Reply::Json { kind: crate::ipc::JsonKind::Handshake, json: text.as_bytes() };
     world.server.reply(&mut world.net, &mut world.numbers, A, asks[1].ticket, Ok(json("2")));
@@ -253,6 +279,7 @@ fn a_client_whose_peer_does_not_read_is_paused_and_a_disconnect_still_delivers()
     for _ in 0..40 {
         world.wire(wire).window = 50_000;
         world.server.writable(&mut world.net, &mut world.numbers, wire);
+        world.asks();
     }
     assert_eq!(world.wire(wire).written, data.repeat(10));
     assert!(world.wire(wire).finished && world.wire(wire).released);
@@ -498,4 +525,63 @@ fn events_reach_who_asked_for_them() {
     world.drain();
     world.expect(A, &[Reply::Event { json: b"{}" }]);
     world.expect(B, &[]);
+}
+
+/// IPC-8
+#[test]
+fn a_client_that_asks_without_end_has_its_turn_and_no_more() {
+    let mut world = World::new();
+    let mut all = Vec::new();
+    for port in 1000..1200 {
+        Request::Bind { port }.write(&mut all);
+    }
+    world.raw(A, &all);
+    assert_eq!(world.heard(A).len(), COST_PER_TURN);
+    assert!(world.seen[&A].paused && world.server.has_more());
+    world.say(B, &Request::Bind { port: 2000 });
+    world.expect(B, &[Reply::BindOk { port: 2000 }]);
+    for rest in [COST_PER_TURN, COST_PER_TURN, 200 - 3 * COST_PER_TURN] {
+        world.server.next_turn(&mut world.net, &mut world.numbers);
+        assert_eq!(world.heard(A).len(), rest);
+    }
+    assert!(!world.seen[&A].paused && !world.server.has_more());
+}
+
+/// IPC-8
+#[test]
+fn what_a_client_wrote_before_it_left_is_handled_in_turns_too() {
+    let mut world = World::new();
+    let (id, wire) = world.dial(A, 2);
+    let mut all = Vec::new();
+    for number in 0..200_u8 {
+        Request::Send { id, data: &[number] }.write(&mut all);
+    }
+    world.raw(A, &all);
+    world.server.closed(&mut world.net, &mut world.numbers, A);
+    assert!(world.wire(wire).written.len() <= COST_PER_TURN && !world.wire(wire).finished);
+    while world.server.has_more() {
+        world.server.next_turn(&mut world.net, &mut world.numbers);
+    }
+    assert_eq!(world.wire(wire).written, (0..200).collect::<Vec<u8>>());
+    assert!(world.wire(wire).finished);
+}
+
+/// IPC-8
+#[test]
+fn answers_are_not_made_for_a_client_that_takes_none() {
+    let mut world = World::new();
+    world.prompt = false;
+    let mut all = Vec::new();
+    for _ in 0..50 {
+        Request::Info.write(&mut all);
+    }
+    world.raw(A, &all);
+    world.answer_all(&[b' '; 900 << 10]);
+    assert!(world.seen[&A].paused && world.seen[&A].bytes < 3 << 20, "{} bytes", world.seen[&A].bytes);
+    world.prompt = true;
+    let bytes = world.seen[&A].bytes;
+    world.server.sent(&mut world.net, &mut world.numbers, A, bytes);
+    world.answer_all(b"{}");
+    assert_eq!(world.heard(A).len(), 50);
+    assert!(!world.seen[&A].paused);
 }

@@ -380,8 +380,11 @@ impl<C: Crypto, R: Rng> Ctx<'_, C, R> {
         row.peer = peer;
         row.counted = true;
         row.indexed = true;
-        if let Some(peer) = self.peer(peer) {
+        if let (Some(peer), Some(row)) =
+            (self.parts.peers.get_mut(peer as usize), self.parts.streams.get_mut(slot as usize))
+        {
             peer.streams += 1;
+            row.moves = peer.moves;
         }
         self.core.open_streams += 1;
         Some(slot)
@@ -391,14 +394,16 @@ impl<C: Crypto, R: Rng> Ctx<'_, C, R> {
     pub(super) fn reap(&mut self, slot: u32) {
         let now = self.now;
         self.hush(slot);
-        let Some(row) = self.parts.streams.get_mut(slot as usize) else { return };
-        let Some(stream) = row.stream.as_mut().filter(|stream| row.released && stream.is_reapable(now))
-        else {
+        let Some(row) = self.parts.streams.get_mut(slot as usize).filter(|row| row.released) else { return };
+        if !row.stream.as_ref().is_some_and(|stream| stream.is_reapable(now)) {
             return;
-        };
+        }
         if row.queued || row.reporting || row.blocked || crate::planted!(LeakedStream) {
             return;
         }
+        self.unlink_stalled(slot);
+        let Some(row) = self.parts.streams.get_mut(slot as usize) else { return };
+        let Some(stream) = row.stream.as_mut() else { return };
         let mut pool = crate::pool::Pool::new(&mut self.core.pool, self.parts.chunks, self.parts.bytes);
         stream.release(&mut pool);
         let peer = row.peer;
@@ -472,6 +477,7 @@ impl<C: Crypto, R: Rng> Ctx<'_, C, R> {
         let keepalive = peer.path.keepalive_due().filter(|_| alive && peer.tunnel.is_ready());
         let deadline = earliest(peer.tunnel.poll_timeout(), earliest(peer.path.poll_timeout(), keepalive));
         let deadline = earliest(deadline, peer.talk.poll_timeout());
+        let deadline = earliest(deadline, Self::wake_due(peer.returning, now));
         earliest(deadline, peer.copy_due().filter(|at| *at > now))
     }
 
@@ -480,12 +486,14 @@ impl<C: Crypto, R: Rng> Ctx<'_, C, R> {
         let relay = self.relay_available();
         let Some(peer) = self.peer(slot) else { return };
         peer.tunnel.handle_timeout(now);
-        let node = peer.node;
+        let (node, returning) = (peer.node, peer.returning);
         if let Some(suspicion) = peer.path.poll_suspicion(now, relay) {
             // The peer is silent: the path died, it moved, or it restarted. The relay, a fresh address and fresh keys
             // over every path mend one each.
             match suspicion {
                 Suspicion::Moved => {
+                    peer.moves = peer.moves.wrapping_add(1);
+                    self.wake_stalled(slot);
                     self.ping(slot, Route::Relay);
                     self.notice(Event::PathChanged { node, relay: true });
                 }
@@ -496,6 +504,9 @@ impl<C: Crypto, R: Rng> Ctx<'_, C, R> {
         }
         self.probe_path(slot);
         self.keepalive(slot);
+        if returning {
+            self.wake_stalled(slot);
+        }
         self.after_peer(slot);
     }
 

@@ -152,6 +152,7 @@ impl<C: Crypto, R: Rng> Ctx<'_, C, R> {
         peer.proved = true;
         peer.answer_route = Some(route);
         let newest = newest && !(crate::planted!(RoamingIgnored) && peer.path.last_received().is_some());
+        let before = peer.path.last_received();
         let moved = peer.path.on_authenticated(now, route, newest, probe);
         if confirmed {
             peer.relay_copy = None;
@@ -159,6 +160,7 @@ impl<C: Crypto, R: Rng> Ctx<'_, C, R> {
             peer.path.on_round_trip(peer.tunnel.round_trip_most());
         }
         if moved {
+            peer.moves = peer.moves.wrapping_add(1);
             let relay = peer.path.is_relayed();
             self.notice(Event::PathChanged { node: sender, relay });
         }
@@ -176,6 +178,7 @@ impl<C: Crypto, R: Rng> Ctx<'_, C, R> {
             self.prove_key(slot);
             self.unblock(slot);
         }
+        self.heard_again(slot, before, moved || confirmed);
         self.after_peer(slot);
     }
 
@@ -190,15 +193,19 @@ impl<C: Crypto, R: Rng> Ctx<'_, C, R> {
         self.core.counters.packets_received += 1;
         self.core.counters.bytes_received += len as u64;
         let probe = header.protocol == Protocol::Control;
+        let (mut before, mut moved) = (None, false);
         if let Some(peer) = self.peer(slot) {
             peer.answer_route = Some(route);
             peer.path.on_exchange(now, route);
-            peer.path.on_authenticated(now, route, true, probe);
+            before = peer.path.last_received();
+            moved = peer.path.on_authenticated(now, route, true, probe);
+            peer.moves = peer.moves.wrapping_add(moved.into());
             if peer.path.is_relayed() && peer.path.is_lost() && !peer.relay_only {
                 self.ask_location(slot);
             }
         }
         self.packet(slot, route, &header, packet, payload);
+        self.heard_again(slot, before, moved);
         self.after_peer(slot);
     }
 
@@ -227,13 +234,17 @@ impl<C: Crypto, R: Rng> Ctx<'_, C, R> {
             return;
         };
         let mut pool = crate::pool::Pool::new(&mut self.core.pool, self.parts.chunks, self.parts.bytes);
-        let Some(stream) = self.parts.streams.get_mut(slot as usize).and_then(|row| row.stream.as_mut())
+        let Some(row) = self.parts.streams.get_mut(slot as usize) else { return };
+        let (Some(stream), Some(peer_row)) = (&mut row.stream, self.parts.peers.get_mut(peer as usize))
         else {
             return;
         };
+        if core::mem::replace(&mut row.moves, peer_row.moves) != peer_row.moves {
+            stream.handle_path_change();
+        }
         let handled = stream.handle_segment(now, &segment, payload, &mut pool);
-        if let (Some(took), Some(peer)) = (stream.round_trip(), self.parts.peers.get_mut(peer as usize)) {
-            peer.path.on_round_trip(took);
+        if let Some(took) = stream.round_trip() {
+            peer_row.path.on_round_trip(took);
         }
         self.after_stream(slot);
         if handled == Handled::Superseded {
@@ -313,6 +324,8 @@ impl<C: Crypto, R: Rng> Ctx<'_, C, R> {
         if let (Route::Direct(_), Some(sent)) = (route, probe_sent(now, header.seq)) {
             let node = peer.node;
             if peer.path.on_probe_answered(now, sent) {
+                peer.moves = peer.moves.wrapping_add(1);
+                self.wake_stalled(slot);
                 self.notice(Event::PathChanged { node, relay: false });
             }
         }
@@ -453,6 +466,7 @@ impl<C: Crypto, R: Rng> Ctx<'_, C, R> {
             stream.handle_timeout(now, &mut pool);
         }
         self.doubt_path(slot);
+        self.note_stall(slot);
         self.after_stream(slot);
     }
 }

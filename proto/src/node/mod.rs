@@ -25,6 +25,7 @@ mod notices;
 mod open;
 mod outbound;
 mod peer;
+mod returning;
 mod streams;
 mod waits;
 

@@ -106,6 +106,12 @@ pub struct PeerSlot<C: Crypto> {
     pub(crate) path: Path,
     /// Node id; 0 marks a free slot.
     pub(crate) node: u32,
+    /// First stream that the peer's silence has stalled; linked through the stream slots.
+    pub(crate) stalled: u32,
+    /// It was heard of again, and not all of those streams know yet.
+    pub(crate) returning: bool,
+    /// How often traffic moved between relay and direct, modulo 256.
+    pub(crate) moves: u8,
     /// A frame from the peer has opened: it is who it says, and not evicted for one that is not proved.
     pub(crate) proved: bool,
     /// In the queue of those that have something to send, as it is while an exchange is on its way.
@@ -176,6 +182,9 @@ impl<C: Crypto> PeerSlot<C> {
             proved: false,
             streams: 0,
             blocked: NONE,
+            stalled: NONE,
+            returning: false,
+            moves: 0,
             queued: false,
         }
     }

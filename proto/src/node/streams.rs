@@ -23,6 +23,11 @@ pub struct StreamSlot {
     /// Next stream of the same peer that waits for keys.
     pub(crate) next_blocked: u32,
     pub(crate) blocked: bool,
+    /// Next stream of the same peer that its silence has stalled.
+    pub(crate) next_stalled: u32,
+    pub(crate) stalled: bool,
+    /// [`PeerSlot::moves`](super::PeerSlot::moves) when the stream last heard from the peer.
+    pub(crate) moves: u8,
     pub(crate) queued: bool,
     pub(crate) reporting: bool,
     pub(crate) unreported: Events,
@@ -56,6 +61,9 @@ impl StreamSlot {
             peer: NONE,
             next_blocked: NONE,
             blocked: false,
+            next_stalled: NONE,
+            stalled: false,
+            moves: 0,
             queued: false,
             reporting: false,
             unreported: Events::NONE,

@@ -13,6 +13,7 @@ use super::config::{
     REORDERING_MEMORY,
 };
 use super::congestion::Congestion;
+use super::delay::Delay;
 use super::prr::Prr;
 use super::send_queue::Delivered;
 use super::sender::{Sender, Timer};
@@ -334,6 +335,43 @@ impl Sender {
             Timer::Tail { at } | Timer::Retransmit { at } | Timer::Persist { at, .. } => Some(at),
         };
         crate::time::earliest(timer, self.reorder_at)
+    }
+
+    /// Whether a timer that has expired and was doubled is what the peer's silence has left to wait for.
+    pub(super) fn is_stalled(&self) -> bool {
+        match self.timer {
+            Timer::Retransmit { .. } => {
+                let unanswered = matches!(self.recovery, Recovery::Timeout { check: Check::Waiting, .. });
+                unanswered && self.rtt.is_backed_off()
+            }
+            Timer::Persist { wait, .. } => wait.get() > PERSIST_WAIT,
+            Timer::Idle | Timer::Tail { .. } => false,
+        }
+    }
+
+    /// The peer was heard of again: does what a stalled timer would have done later, and starts it anew.
+    pub(super) fn retry(&mut self, now: Instant, pool: &mut Pool) {
+        match self.timer {
+            _ if !self.is_stalled() => {}
+            Timer::Retransmit { .. } => {
+                self.queue.expire(now, pool);
+                self.rtt.forget_doubling();
+                self.credit = self.credit.max(1);
+                self.timer = Timer::Retransmit { at: now + self.rtt.rto() };
+            }
+            Timer::Persist { .. } => {
+                self.probe_due = true;
+                self.timer = Timer::Persist { at: now + PERSIST_WAIT, wait: Millis::new(PERSIST_WAIT) };
+            }
+            Timer::Idle | Timer::Tail { .. } => {}
+        }
+    }
+
+    /// Packets take another path from now on: what the old one showed of itself says nothing of it.
+    pub(super) fn on_path_change(&mut self) {
+        self.delay = Delay::default();
+        self.queue.forget_reordering();
+        self.orderly = 0;
     }
 
     /// Does what is due. `heard` is when the peer was last heard of.

@@ -1,6 +1,6 @@
 //! What time does: everything that happens because nothing else did.
 
-use super::config::{FIN_LINGER, FIN_TRIES, MAX_SYN_WAIT, ROOM_RETRY};
+use super::config::{FIN_LINGER, FIN_TRIES, MAX_SYN_WAIT, Millis, ROOM_RETRY, SYN_WAIT};
 use super::machine::{FinIn, FinOut, Phase, Stream};
 use super::rtt::MAX_RTO;
 use super::sender::Gate;
@@ -109,6 +109,40 @@ impl Stream {
             self.room_retry = Some(now + ROOM_RETRY);
             self.announce_room(pool);
         }
+    }
+
+    /// Whether the peer was silent for so long that the stream says nothing for seconds: see
+    /// [`handle_return`](Self::handle_return).
+    pub fn is_stalled(&self) -> bool {
+        match self.phase {
+            Phase::SynSent { wait, .. } => wait.get() > SYN_WAIT,
+            Phase::Open { .. } => {
+                self.sender.is_stalled() || matches!(self.fin_out, FinOut::Sent { tries, .. } if tries > 1)
+            }
+            Phase::SynReceived { .. } | Phase::TimeWait { .. } | Phase::Closed => false,
+        }
+    }
+
+    /// The peer was heard of again after a silence, or is reached another way: a [stalled](Self::is_stalled) stream says at
+    /// once what it would have said when its timer, doubled again and again, had expired. Harmless to any other.
+    pub fn handle_return(&mut self, now: Instant, pool: &mut Pool) {
+        if !self.is_stalled() {
+            return;
+        }
+        if let Phase::SynSent { resend, wait } = &mut self.phase {
+            (*resend, *wait) = (now + SYN_WAIT, Millis::new(SYN_WAIT));
+            self.due.syn = true;
+        }
+        self.sender.retry(now, pool);
+        if let FinOut::Sent { .. } = self.fin_out {
+            self.fin_out = FinOut::Sent { resend: now + self.fin_wait(1), tries: 1 };
+            self.due.fin = true;
+        }
+    }
+
+    /// Packets take another path from now on: round trips and reordering of the old one are no measure for it.
+    pub fn handle_path_change(&mut self) {
+        self.sender.on_path_change();
     }
 
     /// How long to wait for an answer to the FIN sent `tries` times so far.

@@ -466,6 +466,7 @@ impl<C: Crypto, R: Rng> Ctx<'_, C, R> {
             || peer.tunnel.renewal_is_due();
         // What is due now leaves with the next transmit, which asks again; a timer for it would only spin.
         let deadline = Self::peer_deadline(peer, now).filter(|at| *at > now || !sending);
+        let deadline = earliest(deadline, peer.returning);
         let _ = self.timers().set(peer_timer(slot), deadline);
         if sending {
             self.peer_ready(slot);
@@ -477,7 +478,6 @@ impl<C: Crypto, R: Rng> Ctx<'_, C, R> {
         let keepalive = peer.path.keepalive_due().filter(|_| alive && peer.tunnel.is_ready());
         let deadline = earliest(peer.tunnel.poll_timeout(), earliest(peer.path.poll_timeout(), keepalive));
         let deadline = earliest(deadline, peer.talk.poll_timeout());
-        let deadline = earliest(deadline, Self::wake_due(peer.returning, now));
         earliest(deadline, peer.copy_due().filter(|at| *at > now))
     }
 
@@ -493,7 +493,7 @@ impl<C: Crypto, R: Rng> Ctx<'_, C, R> {
             match suspicion {
                 Suspicion::Moved => {
                     peer.moves = peer.moves.wrapping_add(1);
-                    self.wake_stalled(slot);
+                    self.let_return(slot);
                     self.ping(slot, Route::Relay);
                     self.notice(Event::PathChanged { node, relay: true });
                 }
@@ -504,8 +504,8 @@ impl<C: Crypto, R: Rng> Ctx<'_, C, R> {
         }
         self.probe_path(slot);
         self.keepalive(slot);
-        if returning {
-            self.wake_stalled(slot);
+        if returning.is_some_and(|at| at <= now) {
+            self.wake_some(slot);
         }
         self.after_peer(slot);
     }

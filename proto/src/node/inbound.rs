@@ -325,7 +325,7 @@ impl<C: Crypto, R: Rng> Ctx<'_, C, R> {
             let node = peer.node;
             if peer.path.on_probe_answered(now, sent) {
                 peer.moves = peer.moves.wrapping_add(1);
-                self.wake_stalled(slot);
+                self.let_return(slot);
                 self.notice(Event::PathChanged { node, relay: false });
             }
         }

@@ -108,8 +108,10 @@ pub struct PeerSlot<C: Crypto> {
     pub(crate) node: u32,
     /// First stream that the peer's silence has stalled; linked through the stream slots.
     pub(crate) stalled: u32,
-    /// It was heard of again, and not all of those streams know yet.
-    pub(crate) returning: bool,
+    /// First of those that were woken meanwhile and have not gone on yet.
+    pub(crate) woken: u32,
+    /// It was heard of again, and not all of those streams know yet: when the next are told.
+    pub(crate) returning: Option<Instant>,
     /// How often traffic moved between relay and direct, modulo 256.
     pub(crate) moves: u8,
     /// A frame from the peer has opened: it is who it says, and not evicted for one that is not proved.
@@ -183,7 +185,8 @@ impl<C: Crypto> PeerSlot<C> {
             streams: 0,
             blocked: NONE,
             stalled: NONE,
-            returning: false,
+            woken: NONE,
+            returning: None,
             moves: 0,
             queued: false,
         }

@@ -1,14 +1,22 @@
 //! A peer that was silent is heard of again: the streams to it that wait for a timer doubled many times go on at once.
 //!
-//! They are linked when they stall, so nothing is looked for when a frame arrives, and a frame wakes few of them.
+//! They are linked when they stall, so nothing is looked for when a frame arrives, and a few are woken at a time. A stream
+//! stays linked until it is found to have gone on: what woke it may have been a hope only, such as another path to try.
 
 use super::{Ctx, peer::NONE};
-use crate::{crypto::Crypto, rng::Rng, time::Instant};
+use crate::{
+    crypto::Crypto,
+    rng::Rng,
+    stream::config::BURST,
+    time::{Duration, Instant},
+};
 
-/// Streams that one frame, or one timer, wakes.
-const AT_ONCE: usize = 8;
-/// When the timer wakes the next ones: at the next multiple of this, in microseconds, so that asking again moves nothing.
-const THE_REST_EVERY: u64 = 4000;
+/// Streams that are woken at once. Each sends one segment, and the smallest receiver's socket holds 25 of the largest.
+const AT_ONCE: u16 = BURST;
+/// Most that are looked at for it.
+const LOOKED_AT: u16 = 4 * AT_ONCE;
+/// When the timer wakes as many again.
+const THE_REST_AFTER: Duration = Duration::from_millis(4);
 
 impl<C: Crypto, R: Rng> Ctx<'_, C, R> {
     /// Links a stream whose timer has expired if it is stalled.
@@ -27,56 +35,69 @@ impl<C: Crypto, R: Rng> Ctx<'_, C, R> {
     /// another key from now on.
     pub(super) fn heard_again(&mut self, peer: u32, before: Option<Instant>, changed: bool) {
         let now = self.now;
-        let Some(row) = self.parts.peers.get_mut(peer as usize).filter(|row| row.stalled != NONE) else {
-            return;
-        };
-        if changed || row.returning || before.is_none_or(|at| now.since(at) >= row.path.patience()) {
-            self.wake_stalled(peer);
+        let Some(row) = self.parts.peers.get(peer as usize).filter(|row| row.stalled != NONE) else { return };
+        if changed || before.is_none_or(|at| now.since(at) >= row.path.patience()) {
+            self.let_return(peer);
+        }
+    }
+
+    /// The peer is there again, or is reached another way: wakes the streams that are stalled, a few at a time.
+    pub(super) fn let_return(&mut self, peer: u32) {
+        if self.parts.peers.get(peer as usize).is_some_and(|row| row.returning.is_none()) {
+            self.wake_some(peer);
         }
     }
 
     /// Wakes some of the streams that are stalled; the timer sees to the rest.
-    pub(super) fn wake_stalled(&mut self, peer: u32) {
+    pub(super) fn wake_some(&mut self, peer: u32) {
         let now = self.now;
-        for _ in 0..AT_ONCE {
-            let Some(row) = self.parts.peers.get_mut(peer as usize) else { return };
+        let mut woken = 0;
+        for _ in 0..LOOKED_AT {
+            let Some(row) = self.parts.peers.get_mut(peer as usize).filter(|_| woken < AT_ONCE) else {
+                break;
+            };
             let slot = row.stalled;
             let Some(stream) = self.parts.streams.get_mut(slot as usize) else { break };
             row.stalled = core::mem::replace(&mut stream.next_stalled, NONE);
             stream.stalled = false;
+            let Some(machine) = stream.stream.as_mut().filter(|machine| machine.is_stalled()) else {
+                continue;
+            };
             let mut pool = crate::pool::Pool::new(&mut self.core.pool, self.parts.chunks, self.parts.bytes);
-            if let Some(stream) = stream.stream.as_mut() {
-                stream.handle_return(now, &mut pool);
+            machine.handle_return(now, &mut pool);
+            if machine.is_stalled() {
+                stream.stalled = true;
+                stream.next_stalled = core::mem::replace(&mut row.woken, slot);
             }
+            woken += 1;
             self.after_stream(slot);
         }
         let Some(row) = self.parts.peers.get_mut(peer as usize) else { return };
-        row.returning = row.stalled != NONE;
+        row.returning = Some(now + THE_REST_AFTER).filter(|_| row.stalled != NONE);
+        if row.returning.is_none() {
+            row.stalled = core::mem::replace(&mut row.woken, NONE);
+        }
     }
 
-    /// When the next streams are woken, if more wait.
-    pub(super) fn wake_due(returning: bool, now: Instant) -> Option<Instant> {
-        let turns = now.as_micros() / THE_REST_EVERY;
-        returning.then(|| Instant::from_micros((turns + 1).saturating_mul(THE_REST_EVERY)))
-    }
-
-    /// Takes a stream that is over out of the list.
+    /// Takes a stream that is over out of the lists.
     pub(super) fn unlink_stalled(&mut self, slot: u32) {
         let Some(row) = self.parts.streams.get_mut(slot as usize).filter(|row| row.stalled) else { return };
         row.stalled = false;
         let (peer, after) = (row.peer, core::mem::replace(&mut row.next_stalled, NONE));
         let Some(peer) = self.parts.peers.get_mut(peer as usize) else { return };
-        if peer.stalled == slot {
-            peer.stalled = after;
-            return;
-        }
-        let mut at = peer.stalled;
-        while let Some(row) = self.parts.streams.get_mut(at as usize) {
-            if row.next_stalled == slot {
-                row.next_stalled = after;
+        for first in [&mut peer.stalled, &mut peer.woken] {
+            if *first == slot {
+                *first = after;
                 return;
             }
-            at = row.next_stalled;
+            let mut at = *first;
+            while let Some(row) = self.parts.streams.get_mut(at as usize) {
+                if row.next_stalled == slot {
+                    row.next_stalled = after;
+                    return;
+                }
+                at = row.next_stalled;
+            }
         }
     }
 }

@@ -15,6 +15,7 @@ use super::config::{
 use super::congestion::Congestion;
 use super::delay::Delay;
 use super::prr::Prr;
+use super::rtt::MIN_RTO;
 use super::send_queue::Delivered;
 use super::sender::{Sender, Timer};
 use super::stats::Counters;
@@ -337,25 +338,31 @@ impl Sender {
         crate::time::earliest(timer, self.reorder_at)
     }
 
-    /// Whether a timer that has expired and was doubled is what the peer's silence has left to wait for.
+    /// Whether a timer has expired, and nothing was heard since.
     pub(super) fn is_stalled(&self) -> bool {
         match self.timer {
             Timer::Retransmit { .. } => {
-                let unanswered = matches!(self.recovery, Recovery::Timeout { check: Check::Waiting, .. });
-                unanswered && self.rtt.is_backed_off()
+                matches!(self.recovery, Recovery::Timeout { check: Check::Waiting, .. })
             }
             Timer::Persist { wait, .. } => wait.get() > PERSIST_WAIT,
             Timer::Idle | Timer::Tail { .. } => false,
         }
     }
 
-    /// The peer was heard of again: does what a stalled timer would have done later, and starts it anew.
+    /// The peer was heard of again: does what a stalled timer would have done later, and starts it anew. What was sent a
+    /// moment ago may have arrived: only its timer is shorter now.
     pub(super) fn retry(&mut self, now: Instant, pool: &mut Pool) {
         match self.timer {
             _ if !self.is_stalled() => {}
             Timer::Retransmit { .. } => {
-                self.queue.expire(now, pool);
                 self.rtt.forget_doubling();
+                let measured = Some(self.rtt.srtt()).filter(|srtt| !srtt.is_zero());
+                let sent = self.queue.head_sent(pool);
+                if sent + measured.unwrap_or(MIN_RTO) > now {
+                    self.timer = Timer::Retransmit { at: now.max(sent + self.rtt.rto()) };
+                    return;
+                }
+                self.queue.expire(now, pool);
                 self.credit = self.credit.max(1);
                 self.timer = Timer::Retransmit { at: now + self.rtt.rto() };
             }

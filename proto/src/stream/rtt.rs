@@ -72,11 +72,6 @@ impl RttEstimator {
         self.backoff = 0;
     }
 
-    /// Whether the timeout was doubled since the last progress.
-    pub(super) fn is_backed_off(&self) -> bool {
-        self.backoff > 0
-    }
-
     /// The peer acknowledged something new. The path works again, so the doubling is undone; but only once until a
     /// round trip has been measured. A path that became slower than the timeout has every segment sent twice, and what
     /// was sent twice measures nothing (Karn): there the doubling must stay (RFC 6298, 5.7).

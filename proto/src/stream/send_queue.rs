@@ -511,6 +511,12 @@ impl SendQueue {
         }
     }
 
+    /// When the first segment was last sent; the origin if there is none, or it was reported received.
+    pub(super) fn head_sent(&self, pool: &Pool) -> Instant {
+        let head = self.queue.head.map(|head| pool.get(head)).filter(|chunk| chunk.fate != Fate::Sacked);
+        head.map_or(Instant::ORIGIN, |chunk| chunk.sent)
+    }
+
     /// Whether the first segment outstanding is larger than `size` bytes.
     pub(super) fn head_exceeds(&self, size: u16, pool: &Pool) -> bool {
         self.outstanding > 0 && self.queue.head.is_some_and(|head| pool.get(head).len > size)

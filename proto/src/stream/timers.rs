@@ -115,7 +115,8 @@ impl Stream {
     /// [`handle_return`](Self::handle_return).
     pub fn is_stalled(&self) -> bool {
         match self.phase {
-            Phase::SynSent { wait, .. } => wait.get() > SYN_WAIT,
+            // One that waits for its turn has it.
+            Phase::SynSent { wait, .. } => wait.get() > SYN_WAIT && !self.syn_paced,
             Phase::Open { .. } => {
                 self.sender.is_stalled() || matches!(self.fin_out, FinOut::Sent { tries, .. } if tries > 1)
             }
@@ -135,7 +136,8 @@ impl Stream {
         }
         self.sender.retry(now, pool);
         if let FinOut::Sent { .. } = self.fin_out {
-            self.fin_out = FinOut::Sent { resend: now + self.fin_wait(1), tries: 1 };
+            // It counts as the first one.
+            self.fin_out = FinOut::Sent { resend: now + self.fin_wait(0), tries: 0 };
             self.due.fin = true;
         }
     }

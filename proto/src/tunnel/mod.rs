@@ -54,6 +54,9 @@ pub const COPY_WITHIN: Duration = Duration::from_millis(250);
 /// Silence after which a new key that we exchange is tried beside the one in use although it is not answered, and how
 /// long the answer is waited for first.
 pub const TRY_NEW_AFTER: Duration = Duration::from_millis(500);
+/// A key of the peer that arrives so long after our last frame, and after two round trips, may be no answer to it: ours is
+/// said again. Before a round trip is known it is [`TRY_NEW_AFTER`].
+pub const DOUBT_AFTER: Duration = Duration::from_millis(100);
 /// How long a key that the peer has withdrawn still opens what is under way.
 pub const WITHDRAWN_KEPT: Duration = Duration::from_secs(3);
 /// How long the exchange that a peer has announced may take to arrive.
@@ -302,7 +305,13 @@ impl<C: Crypto> Tunnel<C> {
         self.peer = Some(PeerKey { x25519: *x25519, authenticated, at: now });
         if asked {
             self.schedule.done();
-            self.round_trip = self.schedule.last_sent().map_or(Duration::ZERO, |sent| now.since(sent));
+            let took = self.schedule.last_sent().map_or(Duration::ZERO, |sent| now.since(sent));
+            let doubt_after = self.doubt_after();
+            if took >= doubt_after {
+                // So late it may be no answer but an attempt of the peer's own, which lacks our key: ours was lost.
+                self.schedule.answer(now);
+            }
+            self.round_trip = took.min(doubt_after);
             self.round_trip_most = self.schedule.round_trip(now).unwrap_or(self.round_trip_most);
             self.take_offer_as_answered();
             self.seal_with(newest);
@@ -556,6 +565,11 @@ impl<C: Crypto> Tunnel<C> {
     /// What was agreed in the session that seals.
     pub fn agreement(&self) -> Agreement {
         self.sealing().map_or(Agreement::NONE, |session| session.agreement)
+    }
+
+    /// How long the answer to an exchange takes at most, as far as is known.
+    fn doubt_after(&self) -> Duration {
+        if self.round_trip.is_zero() { TRY_NEW_AFTER } else { DOUBT_AFTER.max(self.round_trip * 2) }
     }
 
     fn sealing(&self) -> Option<&Session<C::Aead>> {

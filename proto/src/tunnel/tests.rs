@@ -78,6 +78,33 @@ fn in_silence_the_old_and_the_new_key_seal_in_turn_until_the_peer_speaks() {
     assert_eq!(send(tried, &mut a, &mut b), Ok(key), "one key is enough");
 }
 
+/// Ours was lost in a cut; the peer, which cannot know that, sends one of its own when the way is back.
+/// Proves TUN-20.
+#[test]
+fn hazard_02_d8_a_late_answer_may_be_an_attempt_that_crossed_one_that_was_lost() {
+    for late in [true, false] {
+        let mut rng = SeededRng::new(1);
+        let (mut a, mut b) = ready(&mut rng);
+        a.renew(LATER);
+        let offered = a.poll_exchange(LATER, &RustCrypto, &mut rng).unwrap();
+        let now = if late { LATER + TRY_NEW_AFTER } else { LATER };
+        if late {
+            b.renew(now);
+        } else {
+            b.handle_key(now, &offered, true, &RustCrypto, &mut rng);
+        }
+        let key = b.poll_exchange(now, &RustCrypto, &mut rng).unwrap();
+        assert_eq!(a.handle_key(now, &key, true, &RustCrypto, &mut rng), KeyOutcome::Answered);
+        let again = a.poll_exchange(now, &RustCrypto, &mut rng);
+        assert_eq!(again.is_some(), late, "nothing is said twice to a peer that answers in time");
+        if let Some(again) = again {
+            assert_eq!(b.handle_key(now, &again, true, &RustCrypto, &mut rng), KeyOutcome::Answered);
+        }
+        send(now, &mut a, &mut b).unwrap();
+        send(now, &mut b, &mut a).unwrap();
+    }
+}
+
 /// Proves TUN-8.
 #[test]
 fn hazard_02_d9_a_key_is_replaced_before_it_is_spent() {

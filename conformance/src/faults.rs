@@ -1,5 +1,6 @@
-//! Faults with real programs: restarts, a cut path, first contact, crashes in the middle of work, idle cost.
+//! Faults with real programs: restarts, a cut path, many dials, first contact, crashes in the middle of work, idle cost.
 
+use crate::dials::at_once;
 use crate::isolate;
 use crate::node::{Node, World};
 use crate::process::Session;
@@ -21,6 +22,12 @@ const CRASH: Duration = Duration::from_secs(10);
 /// How long two agents are left alone, and what each may use of a processor meanwhile.
 const IDLE: Duration = Duration::from_secs(60);
 const IDLE_CPU_SECONDS: f64 = 0.1;
+/// Dials at once: as many as 1.18.0 and we let in of one node, and more.
+const DIALS: [usize; 2] = [64, 200];
+/// How long the last of them may take to be open beyond its turn.
+const DIAL_SLACK: Duration = Duration::from_secs(5);
+/// After so long a target lets in as many at once as at first.
+const REFILL: Duration = Duration::from_secs(8);
 /// How much longer than allowed a recovery is watched, to report what it did take.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// What two releases do not do in time, whoever the other side is. 1.18.0 goes on answering over a dead path until it
@@ -45,7 +52,7 @@ pub(crate) fn run(
     only: Option<&str>,
     reports: &mut Vec<Report>,
 ) -> Result<(), String> {
-    let known = ["restart", "path", "contact", "crash", "idle"];
+    let known = ["restart", "path", "dials", "contact", "crash", "idle"];
     if let Some(only) = only.filter(|only| !known.contains(only)) {
         return Err(format!("no fault is called {only:?}: expected one of {known:?}"));
     }
@@ -62,6 +69,9 @@ pub(crate) fn run(
         }
         if wanted("path") {
             bench.part(&row, "path", |bench, row| bench.path(row, a, b))?;
+        }
+        if wanted("dials") {
+            bench.part(&row, "dials", |bench, row| bench.dials(row, a, b))?;
         }
     }
     if wanted("crash") {
@@ -190,6 +200,23 @@ impl<'s, 'r> Bench<'s, 'r> {
         self.measure(row, "relay steady", PATIENCE, || steady(a, b))
     }
 
+    /// Many dials of one agent at once: all must come to be open, as fast as the target lets them in.
+    fn dials(&mut self, row: &str, a: Flavour, b: Flavour) -> Result<(), String> {
+        let (world, place_a, place_b) = self.world(&format!("dials-{row}"))?;
+        let a = Node::start(&world, a, place_a, "a")?;
+        let b = Node::start(&world, b, place_b, "b")?;
+        friends(&a, &b)?;
+        for count in DIALS {
+            let limit = turns_of(count, &b) + DIAL_SLACK;
+            self.measure(row, &format!("{count} dials"), limit, || {
+                at_once(&a, &b, count, limit.max(PATIENCE))
+            })?;
+            // The target's bucket fills up again.
+            self.session.pass(REFILL)?;
+        }
+        Ok(())
+    }
+
     /// Two private agents that never met.
     fn contact(&mut self, row: &str) -> Result<(), String> {
         let session = self.session;
@@ -282,6 +309,13 @@ impl<'s, 'r> Bench<'s, 'r> {
         }
         Ok(())
     }
+}
+
+/// How long it takes until a target has let in so many dials of one node: 1.7.2 ten at once, the others 64, and everybody
+/// ten a second afterwards.
+fn turns_of(count: usize, target: &Node<'_>) -> Duration {
+    let burst = if target.flavour == Flavour::April { 10 } else { 64 };
+    Duration::from_millis(110 * count.saturating_sub(burst) as u64)
 }
 
 /// Trust both ways, and a message each way so that both have a session.

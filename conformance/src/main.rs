@@ -3,7 +3,7 @@
 //! ```text
 //! cargo run -p pilot-conformance -- interop    every pair of {ours, 1.7.2, 1.18.0}, and the released
 //!                                              pilotctl 1.7.2 against our daemon
-//! cargo run -p pilot-conformance -- faults     restarts, cut paths, crashes and idle cost, in seconds
+//! cargo run -p pilot-conformance -- faults     restarts, cut paths, many dials, crashes and idle cost, in seconds
 //! cargo run -p pilot-conformance -- run        one implementation against every clause ([`live`])
 //! cargo run -p pilot-conformance -- vectors    an implementation's codec and keys, through an adapter ([`vectors`])
 //! cargo run -p pilot-conformance -- grid       reports of several runs joined
@@ -15,6 +15,7 @@
 //! (see [`isolate`]), so no packet leaves the machine and nothing survives the run.
 
 mod ctl_compat;
+mod dials;
 mod faults;
 mod isolate;
 mod live;
@@ -39,7 +40,7 @@ const USAGE: &str = "\
 usage: pilot-conformance <interop|faults|run|canary|grid|vectors> [options]
 
   interop          every ordered pair of {ours, 1.7.2, 1.18.0}; then pilotctl 1.7.2 against our daemon
-  faults           restarts, a cut path, first contact, crashes and idle cost
+  faults           restarts, a cut path, many dials, first contact, crashes and idle cost
   run              one implementation against every clause it can be asked about
   canary           one defect planted on purpose after another, each of which a case of run must catch
   grid A.json B.json …
@@ -47,7 +48,8 @@ usage: pilot-conformance <interop|faults|run|canary|grid|vectors> [options]
   vectors          codec, keys and rules of any implementation, through an adapter (docs/adapters.md)
 
   --drivers WHICH  whose daemon is ours in interop: mio (default), async, or both, which meet each other too
-  --only NAME      one part only: a pair (ours-1.7.2), 'ctl', or a fault (restart, path, contact, crash, idle)
+  --only NAME      one part only: a pair (ours-1.7.2), 'ctl', or a fault (restart, path, dials,
+                   contact, crash, idle)
   --work DIR       scratch directory (default: a new one, removed after a run without failures)
   --wheels DIR     where downloaded wheels are kept (default: target/conformance/wheels)
   --bin DIR        our programs (default: built with cargo, else beside this program)
@@ -249,7 +251,7 @@ fn run(mut options: Options) -> Result<bool, String> {
     let limit = match options.command.as_str() {
         "run" => 1200 * options.live.targets.len() as u64 * u64::from(options.live.repeat.max(1)),
         "canary" => 1200,
-        "faults" => 480,
+        "faults" => 600,
         _ => 360,
     };
     let session = Session::new(work, Duration::from_secs(limit))?;

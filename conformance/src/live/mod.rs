@@ -10,7 +10,7 @@ mod bench;
 pub(crate) mod canary;
 pub(crate) mod case;
 pub(crate) mod cases;
-mod client;
+pub(crate) mod client;
 pub(crate) mod grid;
 mod link;
 mod memory;
@@ -22,7 +22,7 @@ mod run;
 mod server;
 mod stand;
 mod target;
-mod trace;
+pub(crate) mod trace;
 mod trusting;
 pub(crate) mod wire;
 

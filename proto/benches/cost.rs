@@ -1,8 +1,8 @@
 //! What each step costs: parsing, sealing, a stream's segment, a whole node's datagram; and whether a node's cost
 //! depends on how many peers and streams it has.
 //!
-//! `cargo bench -p pilot-proto --features prefetch --bench cost`, or of it only what is named after `--`: keys, wire, sealing, stream, peers,
-//! streams.
+//! `cargo bench -p pilot-proto --features prefetch --bench cost`, or of it only what is named after `--`: keys, wire, sealing, stream,
+//! recovery, peers, streams.
 //!
 //! Every figure is the tenth percentile of many short rounds, so that what else the machine does is left out.
 
@@ -12,6 +12,8 @@
 mod common;
 #[path = "cost/crowd.rs"]
 mod crowd;
+#[path = "cost/recovery.rs"]
+mod recovery;
 
 use std::{hint::black_box, time::Instant as Clock};
 
@@ -33,11 +35,12 @@ const BATCH: usize = 64;
 
 fn main() {
     let named: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
-    let parts: [(&str, fn()); 6] = [
+    let parts: [(&str, fn()); 7] = [
         ("keys", keys),
         ("wire", wire),
         ("sealing", sealing),
         ("stream", streams),
+        ("recovery", recovery::recovery),
         ("peers", crowd::peers),
         ("streams", crowd::streams),
     ];
@@ -229,7 +232,11 @@ struct End {
 
 impl End {
     fn new(stream: Stream) -> Self {
-        End { stream, state: PoolState::new(), chunks: vec![Chunk::NEW; 256], bytes: vec![0; 256 * 4096] }
+        End::with_chunks(stream, 256, 4096)
+    }
+
+    fn with_chunks(stream: Stream, count: usize, size: usize) -> Self {
+        End { stream, state: PoolState::new(), chunks: vec![Chunk::NEW; count], bytes: vec![0; count * size] }
     }
 
     fn parts(&mut self) -> (&mut Stream, Pool<'_>) {

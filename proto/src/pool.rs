@@ -78,7 +78,7 @@ pub struct Chunk {
     pub(crate) len: u16,
     /// Bytes at the front that were already read.
     pub(crate) taken: u16,
-    /// When it was last sent.
+    /// When it was last sent; not that of what is reported received: see [`run`](Self::run).
     pub(crate) sent: Instant,
     pub(crate) fate: Fate,
     /// Sent more than once, so that its ACK says nothing about the round trip (Karn's rule).
@@ -103,6 +103,20 @@ impl Chunk {
     /// The sequence number after the last byte.
     pub(crate) fn end(&self) -> Seq {
         self.seq + u32::from(self.len)
+    }
+
+    /// Of the first of several segments in a row that are reported received: the last of them, and how many they are.
+    /// Kept in place of `sent`, which means nothing any more, for a chunk is not to grow.
+    pub(crate) fn run(&self) -> (Link, u32) {
+        let (last, count) = (self.sent.as_micros() >> 32, self.sent.as_micros() & u64::from(u32::MAX));
+        let last = u32::try_from(last).ok().and_then(NonZeroU32::new).map(Handle);
+        (last, u32::try_from(count).unwrap_or(u32::MAX))
+    }
+
+    /// Reported received, and the first of a [run](Self::run).
+    pub(crate) fn lead(self, last: Handle, count: u32) -> Chunk {
+        let sent = Instant::from_micros(u64::from(last.0.get()) << 32 | u64::from(count));
+        Chunk { sent, fate: Fate::Sacked, taken: 0, ..self }
     }
 }
 

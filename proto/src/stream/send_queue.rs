@@ -1,7 +1,8 @@
 //! The send queue: bytes cut into segments whose boundaries never change again, and where each segment is.
 //!
 //! One chunk is one segment. A reference receiver drops a retransmission with other boundaries whole, so what was
-//! sent once is only ever sent again exactly so. This is also the scoreboard of RFC 6675.
+//! sent once is only ever sent again exactly so. This is also the scoreboard of RFC 6675. Segments in a row that are
+//! reported received are a run, which is stepped over: an acknowledgment costs what is missing, not what is under way.
 
 use super::Seq;
 use super::config::{DUP_THRESHOLD, MIN_REORDERING};
@@ -14,6 +15,8 @@ pub(super) struct SendQueue {
     queue: Queue,
     /// The first segment never sent.
     unsent_head: Link,
+    /// No segment before this one waits to be sent again.
+    lost_head: Link,
     /// Segments never sent.
     pub(super) unsent: u32,
     /// Length of the first of them, in bytes.
@@ -224,11 +227,11 @@ impl SendQueue {
         out: &mut [u8],
         pool: &mut Pool,
     ) -> Option<(Seq, usize)> {
-        pool.update(head, |chunk| (chunk.sent, chunk.fate) = (now, Fate::Lost));
+        pool.update(head, |chunk| chunk.sent = now);
         let chunk = pool.get(head);
         self.nxt = chunk.end();
         self.outstanding += 1;
-        self.lost += 1;
+        self.lose(head, &chunk, pool);
         self.unsent -= 1;
         self.unsent_head = chunk.next;
         self.unsent_len = chunk.next.map_or(0, |next| u32::from(pool.get(next).len));
@@ -244,10 +247,11 @@ impl SendQueue {
         out: &mut [u8],
         pool: &mut Pool,
     ) -> Option<(Seq, usize)> {
-        let mut at = self.queue.head;
+        let mut at = self.lost_head.or(self.queue.head);
         while let Some(here) = at.filter(|&here| Some(here) != self.unsent_head) {
             let chunk = pool.get(here);
             if chunk.fate == Fate::Lost {
+                self.lost_head = at;
                 let too_large = u32::from(chunk.len) > mss;
                 let known = u16::try_from(self.una.distance(chunk.seq)).unwrap_or(0);
                 let known = if too_large && self.una.is_after(chunk.seq) { known } else { 0 };
@@ -267,10 +271,10 @@ impl SendQueue {
                 }
                 return Some((seq, len)).filter(|_| !crate::planted!(LostRetransmission));
             }
-            at = chunk.next;
+            at = after(here, &chunk, pool);
         }
         // The count said there is one. It was wrong, so it must not be believed again.
-        self.lost = 0;
+        (self.lost, self.lost_head) = (0, None);
         None
     }
 
@@ -288,6 +292,9 @@ impl SendQueue {
                 break;
             }
             pool.give(head);
+            if self.lost_head == Some(head) {
+                self.lost_head = self.queue.head;
+            }
             self.outstanding -= 1;
             self.bytes -= u32::from(chunk.len);
             self.leave(&chunk);
@@ -296,6 +303,10 @@ impl SendQueue {
                 self.note_delivery(now, &chunk, base, &mut delivered);
             } else {
                 self.sacked -= 1;
+                // What is left of a run has a new first segment.
+                if let ((Some(last), count @ 2..), Some(next)) = (chunk.run(), self.queue.head) {
+                    pool.set(next, pool.get(next).lead(last, count - 1));
+                }
             }
         }
         delivered.rtt = delivered.rtt.filter(|_| !repaired);
@@ -309,8 +320,15 @@ impl SendQueue {
         let Some((mut left, mut right)) = blocks.next() else { return delivered };
         let mut sent_before = Instant::ORIGIN;
         let mut at = self.queue.head;
+        // The first segment of the run that ends here.
+        let mut run: Link = None;
         while let Some(here) = at.filter(|&here| Some(here) != self.unsent_head) {
             let chunk = pool.get(here);
+            if let (Fate::Sacked, (Some(last), count)) = (chunk.fate, chunk.run()) {
+                at = pool.get(last).next;
+                run = join(run, here, last, count, pool);
+                continue;
+            }
             // Both are sorted. A list that is not says less than it could.
             if !right.is_after(chunk.seq) {
                 let Some(next) = blocks.next() else { break };
@@ -319,13 +337,16 @@ impl SendQueue {
             }
             at = chunk.next;
             let reported = !left.is_after(chunk.seq) && !chunk.end().is_after(right);
-            if reported && chunk.fate != Fate::Sacked {
+            if reported {
                 self.leave(&chunk);
                 self.sacked += 1;
                 self.note_delivery(now, &chunk, base, &mut delivered);
-                pool.set(here, Chunk { fate: Fate::Sacked, taken: 0, ..chunk });
+                pool.set(here, chunk.lead(here, 1));
+                run = join(run, here, here, 1, pool);
                 // Whichever of its copies arrived: what precedes it was sent before.
                 self.rack.sent = self.rack.sent.max(sent_before);
+            } else {
+                run = None;
             }
             if !chunk.resent {
                 sent_before = sent_before.max(chunk.sent);
@@ -396,12 +417,12 @@ impl SendQueue {
             (received_beyond > 0 || first) && Some(here) != self.unsent_head
         }) {
             let chunk = pool.get(here);
-            at = chunk.next;
+            at = after(here, &chunk, pool);
             // What was sent at the same moment went in order.
             let earlier =
                 if received_beyond > 0 { chunk.sent <= self.rack.sent } else { chunk.sent < self.rack.sent };
             match chunk.fate {
-                Fate::Sacked => received_beyond -= 1,
+                Fate::Sacked => received_beyond = received_beyond.saturating_sub(chunk.run().1),
                 Fate::Flying => {
                     let overtaken =
                         !chunk.resent && received_beyond >= DUP_THRESHOLD && !self.rack.reordering;
@@ -429,21 +450,19 @@ impl SendQueue {
     ) -> Option<(Seq, usize)> {
         let (mut last, mut at) = (None, self.queue.head);
         while let Some(here) = at.filter(|&here| Some(here) != self.unsent_head) {
-            (last, at) = (at, pool.get(here).next);
+            let chunk = pool.get(here);
+            (last, at) = (at, after(here, &chunk, pool));
         }
-        let last = last?;
+        // If the last was reported received meanwhile, there is nothing to be found out.
+        let last = last.filter(|&last| pool.get(last).fate != Fate::Sacked)?;
         let chunk = pool.get(last);
         if u32::from(chunk.len) > mss {
             // Too large by now: in pieces, like what is lost.
-            self.leave(&chunk);
-            self.sacked -= u32::from(chunk.fate == Fate::Sacked);
-            self.lost += 1;
-            pool.set(last, Chunk { fate: Fate::Lost, taken: 0, ..chunk });
+            self.lose(last, &chunk, pool);
             return self.send_lost(now, mss, out, pool);
         }
         let len = copy(pool.data(last), out)?;
         self.leave(&chunk);
-        self.sacked -= u32::from(chunk.fate == Fate::Sacked);
         self.flight += to_u32(len);
         pool.set(last, Chunk { sent: now, fate: Fate::Flying, resent: true, taken: 0, ..chunk });
         Some((chunk.seq, len))
@@ -454,7 +473,7 @@ impl SendQueue {
         let mut at = self.queue.head;
         while let Some(here) = at.filter(|&here| Some(here) != self.unsent_head) {
             let chunk = pool.get(here);
-            at = chunk.next;
+            at = after(here, &chunk, pool);
             if chunk.fate == Fate::Lost && !chunk.resent {
                 self.leave(&chunk);
                 self.flight += u32::from(chunk.len);
@@ -483,7 +502,11 @@ impl SendQueue {
     fn lose(&mut self, handle: Handle, chunk: &Chunk, pool: &mut Pool) {
         self.leave(chunk);
         self.lost += 1;
-        pool.set(handle, Chunk { fate: Fate::Lost, ..*chunk });
+        pool.set(handle, Chunk { fate: Fate::Lost, taken: 0, ..*chunk });
+        let first = self.lost_head.is_none_or(|lost| chunk.seq.is_before(pool.get(lost).seq));
+        if first {
+            self.lost_head = Some(handle);
+        }
     }
 
     /// The retransmission timer expired: the first segment is lost, and all that had time to arrive (RFC 8985, 6.3).
@@ -496,14 +519,15 @@ impl SendQueue {
         let mut at = self.queue.head;
         while let Some(here) = at.filter(|&here| Some(here) != self.unsent_head) {
             let chunk = pool.get(here);
-            at = chunk.next;
+            at = if reneged { chunk.next } else { after(here, &chunk, pool) };
             match chunk.fate {
                 Fate::Flying if chunk.sent + patience <= now || Some(here) == first => {
                     self.lose(here, &chunk, pool);
                 }
                 Fate::Sacked if reneged => {
                     self.sacked -= 1;
-                    self.lose(here, &chunk, pool);
+                    // When it was sent is not known any more, so its answer must measure nothing.
+                    self.lose(here, &Chunk { sent: Instant::ORIGIN, resent: true, ..chunk }, pool);
                 }
                 Fate::Lost => pool.set(here, Chunk { taken: 0, ..chunk }),
                 _ => {}
@@ -535,6 +559,23 @@ impl SendQueue {
     }
 }
 
+/// What comes after a segment; after the whole run if it is the first that is reported received.
+fn after(here: Handle, chunk: &Chunk, pool: &Pool) -> Link {
+    match chunk.fate {
+        Fate::Sacked => pool.get(chunk.run().0.unwrap_or(here)).next,
+        _ => chunk.next,
+    }
+}
+
+/// Puts the run that begins at `first` behind `run`, which ends directly before it. The first segment of both.
+fn join(run: Link, first: Handle, last: Handle, count: u32, pool: &mut Pool) -> Link {
+    if let Some(lead) = run {
+        let chunk = pool.get(lead);
+        pool.set(lead, chunk.lead(last, chunk.run().1.saturating_add(count)));
+    }
+    run.or(Some(first))
+}
+
 fn copy(from: &[u8], to: &mut [u8]) -> Option<usize> {
     to.get_mut(..from.len())?.copy_from_slice(from);
     Some(from.len())
@@ -542,4 +583,96 @@ fn copy(from: &[u8], to: &mut [u8]) -> Option<usize> {
 
 fn to_u32(len: usize) -> u32 {
     u32::try_from(len).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pool::PoolState;
+    use crate::rng::{Rng, SeededRng};
+    use crate::wire::sack::Block;
+
+    const MSS: u32 = 100;
+
+    /// Stepping over runs shows the same segments as walking does, and nothing that is lost lies before where it is looked
+    /// for.
+    fn check(queue: &SendQueue, pool: &Pool) {
+        let (mut walked, mut sacked, mut lost) = (Vec::new(), 0, Vec::new());
+        let mut at = queue.queue.head;
+        while let Some(here) = at.filter(|&here| Some(here) != queue.unsent_head) {
+            let chunk = pool.get(here);
+            match chunk.fate {
+                Fate::Sacked => sacked += 1,
+                fate => walked.push((chunk.seq, fate)),
+            }
+            if chunk.fate == Fate::Lost {
+                lost.push(chunk.seq);
+            }
+            at = chunk.next;
+        }
+        assert_eq!((queue.sacked, queue.lost as usize), (sacked, lost.len()));
+        let (mut stepped, mut runs) = (Vec::new(), 0);
+        let mut at = queue.queue.head;
+        while let Some(here) = at.filter(|&here| Some(here) != queue.unsent_head) {
+            let chunk = pool.get(here);
+            match chunk.fate {
+                Fate::Sacked => runs += chunk.run().1,
+                fate => stepped.push((chunk.seq, fate)),
+            }
+            at = after(here, &chunk, pool);
+        }
+        assert_eq!((stepped, runs), (walked, sacked));
+        if let (Some(first), Some(from)) = (lost.first(), queue.lost_head) {
+            assert!(!pool.get(from).seq.is_after(*first));
+        }
+    }
+
+    #[test]
+    fn runs_of_reported_segments_are_what_a_walk_finds() {
+        let mut rng = SeededRng::new(5);
+        for _ in 0..300 {
+            let first = Seq::new(rng.u32());
+            let (mut state, mut chunks, mut bytes) =
+                (PoolState::new(), vec![Chunk::NEW; 200], vec![0; 20_000]);
+            let mut pool = Pool::new(&mut state, &mut chunks, &mut bytes);
+            let mut queue = SendQueue::new(first);
+            let (mut now, mut out) = (Instant::from_millis(1), [0; 100]);
+            for _ in 0..200 {
+                now = now + Duration::from_millis(u64::from(rng.u32() % 8));
+                let (una, sent) = (queue.una, queue.nxt.distance(queue.una) / MSS);
+                let within = |rng: &mut SeededRng| una + rng.u32() % (sent + 1) * MSS;
+                match rng.u32() % 16 {
+                    0..5 => {
+                        queue.write(now, &[7; 100], 100, 10_000, &mut pool);
+                        queue.send_new(now, MSS, &mut out, &mut pool);
+                    }
+                    5..11 => {
+                        let mut ends: Vec<Seq> =
+                            (0..2 + 2 * (rng.u32() % 3)).map(|_| within(&mut rng)).collect();
+                        ends.sort_by_key(|end| end.distance(una));
+                        let blocks = ends.chunks(2).filter(|ends| ends[0] != ends[1]);
+                        let blocks = blocks.map(|ends| Block { left: ends[0].get(), right: ends[1].get() });
+                        queue.sack(now, &Sack::new(blocks), Duration::from_millis(3), &mut pool);
+                    }
+                    11 => {
+                        queue.ack(now, within(&mut rng), Duration::from_millis(3), &mut pool);
+                    }
+                    12 => {
+                        let rtt = Duration::from_millis(5);
+                        queue.find_losses(now, rtt, rtt, &mut pool);
+                    }
+                    13 if queue.lost > 0 => {
+                        queue.send_lost(now, MSS, &mut out, &mut pool);
+                    }
+                    14 => {
+                        queue.send_last(now, MSS, &mut out, &mut pool);
+                    }
+                    15 if rng.u32().is_multiple_of(4) => queue.expire(now, &mut pool),
+                    15 => queue.revive(&mut pool),
+                    _ => {}
+                }
+                check(&queue, &pool);
+            }
+        }
+    }
 }

@@ -89,7 +89,7 @@ fn outage(count: usize, cut: Duration, bytes: usize) -> Outage {
         for ((_, theirs), got) in pairs.iter().zip(&mut got) {
             read_all(&mut net.hosts[b].node, now, *theirs, got);
         }
-        if let Some(first) = first.filter(|first| now.since(*first) < ROUND_TRIP) {
+        if first.is_some_and(|first| now.since(first) < ROUND_TRIP) {
             lately.push_back((now, had));
             while now.since(lately[0].0) >= MS * 4 {
                 lately.pop_front();

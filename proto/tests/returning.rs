@@ -148,3 +148,34 @@ fn streams_with_much_to_say_return_with_one_segment_each() {
         }
     }
 }
+
+/// Whichever of them end while the peer is silent, the others are found. Proves NAT-18.
+#[test]
+fn streams_that_end_in_a_cut_leave_the_others_in_line() {
+    let ends: [fn(usize) -> bool; 4] = [|at| at == 0, |at| at == 59, |at| at % 3 == 1, |at| at % 4 != 2];
+    for ends in ends {
+        let mut net = Net::new(9);
+        let (a, b) = (public(&mut net), public(&mut net));
+        let pairs = streams(&mut net, 60);
+        set_all(&mut net, a, b, false);
+        for (ours, _) in &pairs {
+            assert_eq!(net.hosts[a].node.write(net.now, *ours, b"seventeen letters"), Ok(17));
+        }
+        net.run_for(SECOND * 4);
+        let now = net.now;
+        for (_, (ours, _)) in pairs.iter().enumerate().filter(|(at, _)| ends(*at)) {
+            net.hosts[a].node.reset(now, *ours).unwrap();
+            net.hosts[a].node.release(now, *ours);
+        }
+        net.run_for(SECOND * 2);
+        set_all(&mut net, a, b, true);
+        let mut got = vec![Vec::new(); 60];
+        net.run_until_done(3 * SECOND, |net| {
+            let now = net.now;
+            for ((_, theirs), got) in pairs.iter().zip(&mut got) {
+                read_all(&mut net.hosts[b].node, now, *theirs, got);
+            }
+            (0..60).all(|at| ends(at) || got[at].len() == 17)
+        });
+    }
+}

@@ -3,7 +3,10 @@
 //! They are linked when they stall, so nothing is looked for when a frame arrives, and a few are woken at a time. A stream
 //! stays linked until it is found to have gone on: what woke it may have been a hope only, such as another path to try.
 
-use super::{Ctx, peer::NONE};
+use super::{
+    Ctx,
+    peer::{NONE, PeerSlot},
+};
 use crate::{
     crypto::Crypto,
     rng::Rng,
@@ -25,10 +28,8 @@ impl<C: Crypto, R: Rng> Ctx<'_, C, R> {
         if !row.stream.as_ref().is_some_and(|stream| stream.is_stalled()) {
             return;
         }
-        if let Some(peer) = self.parts.peers.get_mut(row.peer as usize) {
-            row.stalled = true;
-            row.next_stalled = core::mem::replace(&mut peer.stalled, slot);
-        }
+        let peer = row.peer;
+        self.link_stalled(peer, slot, |peer| &mut peer.stalled);
     }
 
     /// A frame of the peer has opened. `before` is when one last had, `changed` whether traffic goes another way or under
@@ -53,21 +54,17 @@ impl<C: Crypto, R: Rng> Ctx<'_, C, R> {
         let now = self.now;
         let mut woken = 0;
         for _ in 0..LOOKED_AT {
-            let Some(row) = self.parts.peers.get_mut(peer as usize).filter(|_| woken < AT_ONCE) else {
-                break;
-            };
+            let Some(row) = self.parts.peers.get(peer as usize).filter(|_| woken < AT_ONCE) else { break };
             let slot = row.stalled;
+            self.unlink_stalled(slot);
             let Some(stream) = self.parts.streams.get_mut(slot as usize) else { break };
-            row.stalled = core::mem::replace(&mut stream.next_stalled, NONE);
-            stream.stalled = false;
             let Some(machine) = stream.stream.as_mut().filter(|machine| machine.is_stalled()) else {
                 continue;
             };
             let mut pool = crate::pool::Pool::new(&mut self.core.pool, self.parts.chunks, self.parts.bytes);
             machine.handle_return(now, &mut pool);
             if machine.is_stalled() {
-                stream.stalled = true;
-                stream.next_stalled = core::mem::replace(&mut row.woken, slot);
+                self.link_stalled(peer, slot, |peer| &mut peer.woken);
             }
             woken += 1;
             self.after_stream(slot);
@@ -79,25 +76,31 @@ impl<C: Crypto, R: Rng> Ctx<'_, C, R> {
         }
     }
 
-    /// Takes a stream that is over out of the lists.
+    /// Puts a stream first in one of the two lists of its peer.
+    fn link_stalled(&mut self, peer: u32, slot: u32, list: fn(&mut PeerSlot<C>) -> &mut u32) {
+        let Some(peer) = self.parts.peers.get_mut(peer as usize) else { return };
+        let after = core::mem::replace(list(peer), slot);
+        if let Some(next) = self.parts.streams.get_mut(after as usize) {
+            next.previous_stalled = slot;
+        }
+        if let Some(row) = self.parts.streams.get_mut(slot as usize) {
+            (row.stalled, row.previous_stalled, row.next_stalled) = (true, NONE, after);
+        }
+    }
+
+    /// Takes a stream out of the list it is in, if it is in one.
     pub(super) fn unlink_stalled(&mut self, slot: u32) {
         let Some(row) = self.parts.streams.get_mut(slot as usize).filter(|row| row.stalled) else { return };
         row.stalled = false;
-        let (peer, after) = (row.peer, core::mem::replace(&mut row.next_stalled, NONE));
-        let Some(peer) = self.parts.peers.get_mut(peer as usize) else { return };
-        for first in [&mut peer.stalled, &mut peer.woken] {
-            if *first == slot {
-                *first = after;
-                return;
-            }
-            let mut at = *first;
-            while let Some(row) = self.parts.streams.get_mut(at as usize) {
-                if row.next_stalled == slot {
-                    row.next_stalled = after;
-                    return;
-                }
-                at = row.next_stalled;
-            }
+        let (peer, before, after) = (row.peer, row.previous_stalled, row.next_stalled);
+        if let Some(next) = self.parts.streams.get_mut(after as usize) {
+            next.previous_stalled = before;
+        }
+        if let Some(previous) = self.parts.streams.get_mut(before as usize) {
+            previous.next_stalled = after;
+        } else if let Some(peer) = self.parts.peers.get_mut(peer as usize) {
+            let first = if peer.stalled == slot { &mut peer.stalled } else { &mut peer.woken };
+            *first = after;
         }
     }
 }

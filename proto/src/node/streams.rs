@@ -23,8 +23,9 @@ pub struct StreamSlot {
     /// Next stream of the same peer that waits for keys.
     pub(crate) next_blocked: u32,
     pub(crate) blocked: bool,
-    /// Next stream of the same peer that its silence has stalled.
+    /// Next stream of the same peer that its silence has stalled, and the one before.
     pub(crate) next_stalled: u32,
+    pub(crate) previous_stalled: u32,
     pub(crate) stalled: bool,
     /// [`PeerSlot::moves`](super::PeerSlot::moves) when the stream last heard from the peer.
     pub(crate) moves: u8,
@@ -62,6 +63,7 @@ impl StreamSlot {
             next_blocked: NONE,
             blocked: false,
             next_stalled: NONE,
+            previous_stalled: NONE,
             stalled: false,
             moves: 0,
             queued: false,

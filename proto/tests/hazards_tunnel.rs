@@ -7,7 +7,7 @@ use common::{MS, Net, SECOND, is_relayed, public, rogue::Rogue, transfer, trusts
 use pilot_proto::{
     Addr,
     crypto::{Ed25519Seed, Identity, RustCrypto},
-    node::{Event, Question},
+    node::{Answer, Event, Question},
     wire::{
         beacon::Beacon,
         frame::KeyAuthenticated,
@@ -76,6 +76,28 @@ fn hazard_02_d10_and_08_10_unknown_keys_are_asked_for_once_and_nobody_waits() {
     assert!(took < 200 * MS, "{took:?}");
     let questions = net.asked.iter().filter(|(_, q)| matches!(q, Question::Key { node } if *node >= 1000));
     assert!(questions.count() <= 5, "{:?}", net.asked);
+}
+
+/// The registry is back: what failed without it is not believed any longer. Proves TUN-9.
+#[test]
+fn after_a_registration_a_key_that_could_not_be_had_before_is_asked_for_at_once() {
+    for registers in [false, true] {
+        let mut net = Net::new(5);
+        let (a, b) = (public(&mut net), public(&mut net));
+        net.hosts[b].registry_down = true;
+        net.connect(a, b, 1000);
+        let node = net.hosts[a].id;
+        net.run_until_done(SECOND, |net| net.asked.contains(&(b, Question::Key { node })));
+        let (now, id) = (net.now, net.hosts[b].id);
+        net.hosts[b].node.handle_answer(now, Answer::Key { node, key: None });
+        if registers {
+            net.hosts[b].node.set_id(now, id);
+        }
+        net.hosts[b].registry_down = false;
+        // The other's exchange comes again after a second, and after another two.
+        let took = net.run_until_done(10 * SECOND, |net| has_tunnel(net, b, node));
+        assert_eq!(took < 1500 * MS, registers, "{took:?}");
+    }
 }
 
 /// Proves TUN-10.

@@ -93,16 +93,18 @@ impl<C: Crypto, R: Rng> Ctx<'_, C, R> {
     }
 
     pub(super) fn ask_key(&mut self, slot: u32) {
-        let now = self.now;
-        let Some(peer) = self.peer(slot).filter(|peer| peer.key_asked.may_ask(now)) else { return };
+        let (now, registered) = (self.now, self.core.registered);
+        let Some(peer) = self.peer(slot).filter(|peer| peer.key_asked.may_ask(now, registered)) else {
+            return;
+        };
         peer.key_asked = Asked::At(now);
         let node = peer.node;
         self.ask(Question::Key { node });
     }
 
     pub(super) fn ask_location(&mut self, slot: u32) {
-        let now = self.now;
-        let Some(peer) = self.peer(slot).filter(|peer| peer.locate.may_ask(now)) else { return };
+        let (now, registered) = (self.now, self.core.registered);
+        let Some(peer) = self.peer(slot).filter(|peer| peer.locate.may_ask(now, registered)) else { return };
         peer.locate = Asked::At(now);
         let node = peer.node;
         self.ask(Question::Locate { node });

@@ -105,6 +105,8 @@ pub struct Usage {
 struct Core {
     /// Own node id; 0 until the registry gave us one.
     id: u32,
+    /// When it did last.
+    registered: Instant,
     /// Microseconds from the monotonic to the wall clock.
     wall_offset: i64,
     peer_index: IndexState,
@@ -186,6 +188,7 @@ impl<M: Memory<C>, C: Crypto, R: Rng> Node<M, C, R> {
         let _ = Listeners::new(&mut listeners, memory.parts().listeners).insert(crate::port::TRUST);
         let core = Core {
             id: identity.node(),
+            registered: Instant::ORIGIN,
             wall_offset: 0,
             peer_index: IndexState::new(&mut rng),
             peer_free: FreeState::default(),
@@ -271,8 +274,10 @@ impl<M: Memory<C>, C: Crypto, R: Rng> Node<M, C, R> {
         core::array::from_fn(|at| short.get(at) == Some(&true) && core.refused.get(at) == Some(&false))
     }
 
-    /// Tells the node its id, after registration. Peers see the new id with the next frame.
+    /// Tells the node its id, after every registration. Peers see the new id with the next frame, and what could not be
+    /// found out before may be asked for again at once.
     pub fn set_id(&mut self, now: Instant, node: u32) {
+        self.core.registered = now;
         self.identity = self.identity.clone().with_node(node);
         self.core.id = node;
         self.core.trust.set_node(node);

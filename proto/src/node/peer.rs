@@ -48,11 +48,12 @@ const ASK_AGAIN: Duration = Duration::from_secs(5);
 const FAILED_FOR: Duration = Duration::from_secs(3);
 
 impl Asked {
-    /// May the owner be asked (again)?
-    pub(crate) fn may_ask(self, now: Instant) -> bool {
+    /// May the owner be asked (again)? A failure from before `registered`, when the node was last registered, says nothing.
+    pub(crate) fn may_ask(self, now: Instant, registered: Instant) -> bool {
         match self {
             Asked::Never => true,
             Asked::At(at) => now.since(at) >= ASK_AGAIN,
+            Asked::Failed(at) if at <= registered => true,
             Asked::Failed(at) | Asked::Answered(at) => now.since(at) >= FAILED_FOR,
         }
     }

@@ -3,7 +3,6 @@
 use std::{
     future::Future,
     io,
-    net::SocketAddr,
     ops::Deref,
     path::Path,
     pin::Pin,
@@ -12,7 +11,7 @@ use std::{
 };
 
 use futures_io::{AsyncRead, AsyncWrite};
-use pilot_driver::embed::{self, Addr, Drive, Event, Exit, Hub, Launch, Node, SockAddr};
+use pilot_driver::embed::{self, Addr, Drive, Event, Exit, Hub, Launch, Node, PreparedRendezvous, SockAddr};
 
 use crate::{
     Async, Driver, Stopper,
@@ -21,6 +20,9 @@ use crate::{
 
 /// Says what a node should be; see [`Endpoint::builder`].
 pub type Builder = embed::Builder<Async>;
+
+/// A registry and a beacon of this process's own, for tests and examples.
+pub type LocalRendezvous = embed::LocalRendezvous<Async>;
 
 /// An endpoint on its way.
 pub type Bind = Pin<Box<dyn Future<Output = io::Result<Endpoint>> + Send>>;
@@ -62,6 +64,15 @@ impl Launch for Async {
             let hub = pump(prepared.socket)?;
             embed::Endpoint::join(hub, Some(node)).await.map(Endpoint)
         })
+    }
+
+    fn serve(prepared: PreparedRendezvous) -> io::Result<Stopper> {
+        let driver = Driver::new(prepared.role, prepared.clock, prepared.setup)?;
+        let stopper = driver.stopper();
+        runtime::spawn(async move {
+            let _ = driver.run().await;
+        });
+        Ok(stopper)
     }
 }
 
@@ -267,53 +278,5 @@ impl futures_core::Stream for Events {
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<io::Result<Event>>> {
         self.0.poll_next(cx).map(Some)
-    }
-}
-
-/// A registry and a beacon of this process's own, on loopback and without memory, until it is dropped: for tests and
-/// examples.
-#[derive(Debug)]
-pub struct LocalRendezvous {
-    registry: SocketAddr,
-    beacon: SocketAddr,
-    stopper: Stopper,
-}
-
-impl LocalRendezvous {
-    /// Starts one.
-    ///
-    /// # Errors
-    /// If the system has no port.
-    pub fn start() -> io::Result<Self> {
-        let prepared = embed::prepare_rendezvous()?;
-        let (registry, beacon) = (prepared.registry, prepared.beacon);
-        let driver = Driver::new(prepared.role, prepared.clock, prepared.setup)?;
-        let stopper = driver.stopper();
-        runtime::spawn(async move {
-            let _ = driver.run().await;
-        });
-        Ok(LocalRendezvous { registry, beacon, stopper })
-    }
-
-    /// A node of this network, private to this host.
-    pub fn node(&self) -> Builder {
-        let builder = Endpoint::builder().registry(self.registry.to_string()).beacon(self.beacon.to_string());
-        builder.listen("127.0.0.1:0")
-    }
-
-    /// Where nodes find the registry.
-    pub fn registry(&self) -> SocketAddr {
-        self.registry
-    }
-
-    /// Where nodes find the beacon.
-    pub fn beacon(&self) -> SocketAddr {
-        self.beacon
-    }
-}
-
-impl Drop for LocalRendezvous {
-    fn drop(&mut self) {
-        self.stopper.stop();
     }
 }

@@ -3,7 +3,7 @@
 use std::{
     future::{Future, poll_fn},
     io::{self, ErrorKind, Read, Write},
-    net::{Shutdown, SocketAddr},
+    net::Shutdown,
     os::{fd::AsRawFd, unix::net::UnixStream},
     path::Path,
     sync::{
@@ -16,7 +16,9 @@ use std::{
 };
 
 use mio::{Interest, Poll, Token, unix::SourceFd};
-use pilot_driver::embed::{self, Addr, Drive, Event, Exit, Hub, Launch, Node, SockAddr, Value, wait};
+use pilot_driver::embed::{
+    self, Addr, Drive, Event, Exit, Hub, Launch, Node, PreparedRendezvous, SockAddr, Value, wait,
+};
 use pilot_roles::ipc::Request;
 
 use crate::{Driver, Mio, Stopper};
@@ -26,6 +28,9 @@ const WAKER: Token = Token(1);
 
 /// Says what a node should be; see [`Endpoint::builder`].
 pub type Builder = embed::Builder<Mio>;
+
+/// A registry and a beacon of this process's own, for tests and examples.
+pub type LocalRendezvous = embed::LocalRendezvous<Mio>;
 
 /// A node of one's own, or a daemon's. Clones are handles of the same.
 ///
@@ -60,6 +65,13 @@ impl Launch for Mio {
         })?;
         let hub = pump(prepared.socket)?;
         block(embed::Endpoint::join(hub, Some(node))).map(Endpoint)
+    }
+
+    fn serve(prepared: PreparedRendezvous) -> io::Result<Stopper> {
+        let mut driver = Driver::new(prepared.role, prepared.clock, prepared.setup)?;
+        let stopper = driver.stopper();
+        thread::Builder::new().name("rendezvous".into()).spawn(move || driver.run())?;
+        Ok(stopper)
     }
 }
 
@@ -453,51 +465,5 @@ impl Events {
     /// `TimedOut`, or if the node has ended.
     pub fn next(&mut self, timeout: Option<Duration>) -> io::Result<Event> {
         within(timeout, self.0.next())
-    }
-}
-
-/// A registry and a beacon of this process's own, on loopback and without memory, until it is dropped: for tests and
-/// examples.
-#[derive(Debug)]
-pub struct LocalRendezvous {
-    registry: SocketAddr,
-    beacon: SocketAddr,
-    stopper: Stopper,
-}
-
-impl LocalRendezvous {
-    /// Starts one.
-    ///
-    /// # Errors
-    /// If the system has no port.
-    pub fn start() -> io::Result<Self> {
-        let prepared = embed::prepare_rendezvous()?;
-        let (registry, beacon) = (prepared.registry, prepared.beacon);
-        let mut driver = Driver::new(prepared.role, prepared.clock, prepared.setup)?;
-        let stopper = driver.stopper();
-        thread::Builder::new().name("rendezvous".into()).spawn(move || driver.run())?;
-        Ok(LocalRendezvous { registry, beacon, stopper })
-    }
-
-    /// A node of this network, private to this host.
-    pub fn node(&self) -> Builder {
-        let builder = Endpoint::builder().registry(self.registry.to_string()).beacon(self.beacon.to_string());
-        builder.listen("127.0.0.1:0")
-    }
-
-    /// Where nodes find the registry.
-    pub fn registry(&self) -> SocketAddr {
-        self.registry
-    }
-
-    /// Where nodes find the beacon.
-    pub fn beacon(&self) -> SocketAddr {
-        self.beacon
-    }
-}
-
-impl Drop for LocalRendezvous {
-    fn drop(&mut self) {
-        self.stopper.stop();
     }
 }

@@ -8,8 +8,9 @@ use pilot_roles::{
     daemon::{Daemon, DaemonConfig, Enabled},
 };
 
+use super::PreparedRendezvous;
 use crate::{
-    Clock, DialTls, OsRng, Place, RingCrypto, Setup,
+    Clock, DialTls, OsRng, Place, RingCrypto, Setup, Stopper,
     programs::node::{self, Ready, Spec},
 };
 
@@ -31,6 +32,12 @@ pub trait Launch: Sized {
 
     /// Prepares the node, runs it and a pump, and joins.
     fn launch(builder: Builder<Self>) -> Self::Bound;
+
+    /// Runs a rendezvous beside the caller, until the stopper is used.
+    ///
+    /// # Errors
+    /// If the system has no descriptor or thread for it.
+    fn serve(prepared: PreparedRendezvous) -> io::Result<Stopper>;
 }
 
 #[derive(Clone, Debug, Default)]

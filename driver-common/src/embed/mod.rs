@@ -20,6 +20,6 @@ pub use endpoint::{Endpoint, Exit, Node};
 pub use hub::{Drive, Hub};
 pub use pilot_proto::{Addr, SockAddr};
 pub use pilot_roles::json::Value;
-pub use rendezvous::{PreparedRendezvous, prepare_rendezvous};
+pub use rendezvous::{LocalRendezvous, PreparedRendezvous};
 pub use stream::{Datagrams, Event, Events, Listener, Stream};
 pub use wait::wait;

@@ -1,6 +1,6 @@
 //! A rendezvous inside a process, for tests, examples and networks of one host: on loopback, without memory.
 
-use std::{collections::BTreeMap, io, net::SocketAddr};
+use std::{collections::BTreeMap, io, marker::PhantomData, net::SocketAddr};
 
 use pilot_proto::crypto::RustCrypto;
 use pilot_roles::{
@@ -8,7 +8,8 @@ use pilot_roles::{
     rendezvous::{BeaconConfig, Config, RegistryConfig, Rendezvous},
 };
 
-use crate::{Clock, Place, Setup, bind_tcp, bind_udp};
+use super::{Builder, Launch};
+use crate::{Clock, Place, Setup, Stopper, bind_tcp, bind_udp};
 
 /// A rendezvous ready to run: give role, clock and setup to a driver.
 pub struct PreparedRendezvous {
@@ -30,11 +31,54 @@ impl std::fmt::Debug for PreparedRendezvous {
     }
 }
 
-/// Binds one on ports that the system chooses.
-///
-/// # Errors
-/// If the system has none.
-pub fn prepare_rendezvous() -> io::Result<PreparedRendezvous> {
+/// A registry and a beacon of this process's own, on loopback and without memory, until it is dropped: for tests and
+/// examples.
+#[derive(Debug)]
+pub struct LocalRendezvous<D> {
+    registry: SocketAddr,
+    beacon: SocketAddr,
+    stopper: Stopper,
+    driver: PhantomData<fn() -> D>,
+}
+
+impl<D: Launch> LocalRendezvous<D> {
+    /// Starts one on ports that the system chooses.
+    ///
+    /// # Errors
+    /// If the system has none.
+    pub fn start() -> io::Result<Self> {
+        let prepared = prepare()?;
+        let (registry, beacon) = (prepared.registry, prepared.beacon);
+        let stopper = D::serve(prepared)?;
+        Ok(LocalRendezvous { registry, beacon, stopper, driver: PhantomData })
+    }
+
+    /// A node of this network, private to this host.
+    pub fn node(&self) -> Builder<D> {
+        let builder = Builder::default().registry(self.registry.to_string()).beacon(self.beacon.to_string());
+        builder.listen("127.0.0.1:0")
+    }
+}
+
+impl<D> LocalRendezvous<D> {
+    /// Where nodes find the registry.
+    pub fn registry(&self) -> SocketAddr {
+        self.registry
+    }
+
+    /// Where nodes find the beacon.
+    pub fn beacon(&self) -> SocketAddr {
+        self.beacon
+    }
+}
+
+impl<D> Drop for LocalRendezvous<D> {
+    fn drop(&mut self) {
+        self.stopper.stop();
+    }
+}
+
+fn prepare() -> io::Result<PreparedRendezvous> {
     let clock = Clock::start();
     let (udp, tcp) = (bind_udp("127.0.0.1:0")?, bind_tcp("127.0.0.1:0")?);
     let (beacon, registry) = (udp.local_addr()?, tcp.local_addr()?);

@@ -3,7 +3,7 @@
 //! ([`crate::ledger`]).
 
 use std::{
-    collections::{BTreeMap, btree_map::Entry},
+    collections::{BTreeMap, hash_map::Entry},
     fmt,
 };
 
@@ -15,6 +15,7 @@ use pilot_proto::{
     },
 };
 use pilot_roles::role::Fill;
+use rustc_hash::FxHashMap;
 
 use crate::dice::mix;
 
@@ -49,10 +50,15 @@ pub(crate) struct WireJudge {
     /// All daemons were told to encrypt.
     pub(crate) encrypted: bool,
     /// The last counter of each sender and prefix.
-    counters: BTreeMap<(u32, [u8; 4]), u64>,
+    counters: FxHashMap<(u32, [u8; 4]), u64>,
 }
 
 impl WireJudge {
+    /// Makes room for so many tunnels.
+    pub(crate) fn reserve(&mut self, tunnels: usize) {
+        self.counters.reserve(tunnels);
+    }
+
     pub(crate) fn sent(&mut self, data: &mut [u8]) -> Verdict {
         let frame = match Datagram::parse(data) {
             Ok(Datagram::Frame(frame)) => return self.frame(&frame),

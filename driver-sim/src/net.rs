@@ -109,6 +109,13 @@ impl Net {
         }
     }
 
+    /// Makes room for so many hosts of the internet, each with links to and from `friends` others.
+    pub(crate) fn reserve(&mut self, hosts: usize, friends: usize) {
+        self.places.reserve(hosts);
+        self.realms[RealmId::INTERNET.0].members.reserve(hosts);
+        self.links.reserve(2 * hosts * friends);
+    }
+
     /// A NAT in `outside` and the network behind it.
     pub(crate) fn add_nat(&mut self, outside: RealmId, config: NatConfig) -> RealmId {
         let realm = RealmId(self.realms.len());

@@ -84,6 +84,8 @@ impl Scale {
         let mut world = World::new(self.seed, link);
         world.expect_encryption();
         world.ledger.calm = true;
+        // Pairs are counted at one of their two sides; the rendezvous is one more friend.
+        world.reserve(self.agents + 1, 1 + (2 * self.pairs).div_ceil(self.agents));
         let rendezvous = world.add_rendezvous(default_rendezvous(), self.crypto);
         let mut talks = self.talks();
         for talk in &mut talks {

@@ -214,6 +214,19 @@ impl World {
         }
     }
 
+    /// Makes room for so many hosts, each with a program and with links to and from `friends` others. Tables that grow by
+    /// moving give large pieces of memory back, and the system's allocator then stops to ask the system for each large
+    /// piece apart: those of later hosts are cleared by hand, and all of them is in use instead of what is needed.
+    pub(crate) fn reserve(&mut self, hosts: usize, friends: usize) {
+        self.hosts.reserve(hosts);
+        self.programs.reserve(hosts);
+        // One to the registry and one to the program.
+        self.streams.reserve(2 * hosts);
+        self.ends.reserve(4 * hosts);
+        self.net.reserve(hosts, friends);
+        self.wire.reserve(hosts * friends);
+    }
+
     /// From now on a packet in clear is a breach.
     pub fn expect_encryption(&mut self) {
         self.wire.encrypted = true;

@@ -51,7 +51,9 @@ impl ServeTls {
     /// # Errors
     /// One sentence naming the file.
     pub fn self_signed(file: Option<&Path>) -> Result<Self, String> {
-        let Some(path) = file else { return ServeTls::from_one_pem(&make_pem()?) };
+        let Some(path) = file.filter(|_| !pilot_proto::planted!(CertificateRemade)) else {
+            return ServeTls::from_one_pem(&make_pem()?);
+        };
         let named = |words: String| format!("{}: {words}", path.display());
         let pem = match fs::read(path) {
             Ok(pem) => pem,

@@ -12,6 +12,9 @@ pub fn to_line(value: &Value) -> String {
 
 /// Escapes the five characters in text that is already JSON. They can only stand inside strings.
 pub fn escape(json: &str) -> String {
+    if pilot_proto::planted!(AnswerUnescaped) {
+        return String::from(json);
+    }
     let mut out = String::with_capacity(json.len());
     for c in json.chars() {
         match c {

@@ -4,83 +4,15 @@
 //! that the defect breaks; what else would notice is not asked, unless the whole sections are run.
 
 use super::case::Case;
+use super::defects::{DEFECTS, Defect, ELSEWHERE};
 use super::report::Grid;
 use super::stand::Programs;
-use super::{Options, cases, one_target, target};
+use super::{Options, cases, one_target};
 use crate::process::Session;
 use crate::programs::Catalogue;
 use std::collections::BTreeMap;
 use std::process::Command;
 use std::time::{Duration, Instant};
-
-/// A defect, by its name in the planted build, and the beginnings of the ids of the cases that must catch it.
-struct Defect {
-    name: &'static str,
-    by: &'static [&'static str],
-}
-
-const fn defect(name: &'static str, by: &'static [&'static str]) -> Defect {
-    Defect { name, by }
-}
-
-/// Every defect that a daemon can have, by section.
-const DEFECTS: &[Defect] = &[
-    defect("checksum-ignored", &["packet/damaged-echo/"]),
-    defect("version-ignored", &["packet/version/"]),
-    defect("spoofed-source", &["packet/source-of-another-node", "packet/syn-from-another-source"]),
-    defect("ping-storm", &["packet/pong-is-not-answered/", "packet/keepalive"]),
-    defect("datagram-cut", &["packet/datagram/"]),
-    defect("empty-datagram", &["packet/datagram-empty"]),
-    defect("replay-accepted", &["tunnel/replay"]),
-    defect("forged-key-accepted", &["tunnel/exchange-forged/", "tunnel/exchange-of-another-key"]),
-    defect("anonymous-accepted", &["tunnel/anonymous-refused"]),
-    defect("plaintext-accepted", &["tunnel/plaintext"]),
-    defect("plaintext-fallback", &["tunnel/nothing-in-clear"]),
-    defect("wedged-rekey", &["tunnel/exchange-fresh-is-answered", "tunnel/rekey-in-use"]),
-    defect("nonce-reuse", &["tunnel/nonces-differ"]),
-    defect("roaming-ignored", &["tunnel/roaming"]),
-    defect("exchange-moves", &["tunnel/exchange-does-not-move"]),
-    defect("ack-beyond-sent", &["stream/loss/acks-of-the-future"]),
-    defect("lost-timer", &["stream/loss/lone-segment-soon", "stream/loss/retransmission-unchanged"]),
-    defect("lost-retransmission", &["stream/loss/first/", "stream/loss/retransmission-unchanged"]),
-    defect("fin-before-data", &["stream/close/fin-after-data"]),
-    defect("fin-not-awaited", &["stream/close/fin-waits-for-data"]),
-    defect("reset-of-anybody", &["stream/close/rst-of-another-peer"]),
-    defect("sack-ignored", &["stream/loss/several-gaps-at-once"]),
-    defect("window-ignored", &["stream/window/small", "stream/window/closed"]),
-    defect("unfair-turns", &["stream/data/streams-share"]),
-    defect("punch-ignored", &["nat/punch-command"]),
-    defect("punch-flood", &["nat/punch-flood"]),
-    defect("beacon-of-anybody", &["nat/punch-command-of-a-stranger", "nat/delivery-of-a-stranger"]),
-    defect("relay-unanswered", &["nat/relay/"]),
-    defect("trust-gate-skipped", &["trust/gate/syn-", "trust/gate/datagram"]),
-    defect("revoke-leaves-open", &["trust/gate/revoked"]),
-    defect(
-        "unasked-accept",
-        &["trust/forged/accept-without-request", "trust/relayed/accept-without-request"],
-    ),
-    defect("signature-ignored", &["trust/forged/signature-of-another-text"]),
-    defect("old-message-taken", &["trust/forged/old"]),
-    defect("trust-not-stored", &["trust/request/trust-survives-restart", "trust/revoke/stays-after-restart"]),
-    defect("huge-message", &["ipc/framing/too-long"]),
-    defect("slow-program-blocks", &["ipc/slow/"]),
-    defect("dead-program-streams", &["ipc/program-ends"]),
-    defect("dead-program-ports", &["ipc/bind/released", "ipc/dies/hundred-times"]),
-    defect("echo-short", &["services/echo/"]),
-    defect("data-unacknowledged", &["services/data/json"]),
-    defect("events-to-all", &["services/events/topic"]),
-];
-
-/// Defects that a daemon does not show: those of a registry or beacon, and one that only a full table of streams shows,
-/// which takes a minute to fill. The simulator finds them (`pilot-sim canary`).
-const ELSEWHERE: &[&str] = &[
-    "ack-before-sync",
-    "lost-update",
-    "duplicate-address",
-    "name-taken-twice",
-    "relay-misdelivered",
-    "leaked-stream",
-];
 
 /// What a defect's run came to.
 struct Catch {
@@ -160,7 +92,7 @@ fn outcomes(
     let cases: Vec<Case> = cases::all().into_iter().filter(wanted).collect();
     let mut grid = Grid::new(cases.iter().map(Case::heading));
     let column = grid.column(name);
-    let programs = Programs::of(&target::planted(catalogue, name));
+    let programs = Programs::planted(catalogue, name);
     let ended = one_target(session, &cases, options, &mut grid, column, &programs, round);
     session.check()?;
     // A target that cannot be brought back to serve anybody has been caught by the case before.
@@ -180,30 +112,4 @@ fn line(name: &str, words: &str, catch: &Catch) -> String {
         [one] => format!("`{one}`"),
     };
     format!("| {name} | {words} | {by} | {} | {:.1} |", catch.ran, catch.seconds)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::super::case::Setup;
-    use super::{DEFECTS, cases};
-    use std::collections::BTreeSet;
-
-    #[test]
-    fn every_defect_has_cases_and_every_section_of_the_daemon_a_defect() {
-        let all = cases::all();
-        // What restarts and load ask are rules of the other sections, under stress; a rendezvous has no planted build.
-        let stress = ["restart", "load"];
-        let of_daemon = all.iter().filter(|case| case.setup != Setup::Rendezvous);
-        let mut sections: BTreeSet<&str> = of_daemon
-            .map(|case| case.id.split('/').next().unwrap_or_default())
-            .filter(|section| !stress.contains(section))
-            .collect();
-        for defect in DEFECTS {
-            for prefix in defect.by {
-                assert!(all.iter().any(|case| case.id.starts_with(prefix)), "{}: {prefix}", defect.name);
-                sections.remove(prefix.split('/').next().expect("a section"));
-            }
-        }
-        assert!(sections.is_empty(), "no defect in {sections:?}");
-    }
 }

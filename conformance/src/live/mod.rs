@@ -11,6 +11,7 @@ pub(crate) mod canary;
 pub(crate) mod case;
 pub(crate) mod cases;
 pub(crate) mod client;
+mod defects;
 pub(crate) mod grid;
 mod link;
 mod memory;

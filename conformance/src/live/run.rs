@@ -98,6 +98,10 @@ impl Run {
         Ok(process.outcome(session, READY)?.code)
     }
 
+    pub(crate) fn is_running(&mut self) -> bool {
+        self.process.as_mut().is_some_and(Process::is_running)
+    }
+
     pub(crate) fn pid(&self) -> Result<u32, String> {
         self.process.as_ref().map(Process::pid).ok_or("the target does not run".into())
     }

@@ -24,6 +24,16 @@ impl Programs {
         }
     }
 
+    /// Ours with a defect planted on purpose, or with none.
+    pub(crate) fn planted(catalogue: &Catalogue, defect: &str) -> Programs {
+        let known = Programs::known(catalogue, Flavour::Ours);
+        let with = |command: Option<String>, program: &str| {
+            let flags = command?.split_once(' ')?.1.to_string();
+            Some(format!("{} {defect} {program} {flags}", catalogue.planted().display()))
+        };
+        Programs { daemon: with(known.daemon, "daemon"), rendezvous: with(known.rendezvous, "rendezvous") }
+    }
+
     /// A command line from the outside: its holes say what it starts.
     pub(crate) fn of(command: &str) -> Programs {
         let command = command.to_string();

@@ -21,13 +21,6 @@ pub(crate) fn template(catalogue: &Catalogue, flavour: Flavour) -> String {
     format!("{} {common} {own}", program.display())
 }
 
-/// Ours with a defect planted on purpose, or with none.
-pub(crate) fn planted(catalogue: &Catalogue, defect: &str) -> String {
-    let plain = template(catalogue, Flavour::Ours);
-    let flags = plain.split_once(' ').map_or("", |(_, flags)| flags);
-    format!("{} {defect} daemon {flags}", catalogue.planted().display())
-}
-
 pub(crate) struct Target {
     run: Run,
     pub(crate) socket: PathBuf,

@@ -8,6 +8,7 @@ use std::{
 use base64::{Engine, engine::general_purpose::STANDARD};
 use pilot_proto::{
     crypto::{Crypto, Ed25519Seed, RustCrypto},
+    planted,
     rng::Rng,
 };
 use serde_json::{Value, json};
@@ -20,7 +21,15 @@ use crate::store::{make_private_dir, replace};
 /// A file that does not hold a key is an error: replacing it would lose the node's id for ever.
 pub(crate) fn seed(path: Option<&Path>, rng: &mut impl Rng) -> Result<Ed25519Seed, String> {
     let Some(path) = path else { return Ok(draw(rng)) };
+    if planted!(IdentityRemade) {
+        let _ = fs::remove_file(path);
+    }
     match fs::read(path) {
+        Ok(bytes) if planted!(IdentityReplaced) && parse(&bytes).is_err() => {
+            let seed = draw(rng);
+            replace(path, &render(&seed))?;
+            Ok(seed)
+        }
         Ok(bytes) => parse(&Zeroizing::new(bytes)).map_err(|words| {
             let hint = "hint: put a copy back, or move the file away to start as another node";
             format!("identity {}: {words}\n{hint}", path.display())

@@ -9,6 +9,7 @@ use std::{
 };
 
 use clap::{ArgAction, Parser};
+use pilot_proto::planted;
 use pilot_roles::{
     Listener,
     rendezvous::{BeaconConfig, Config, RegistryConfig, Rendezvous},
@@ -18,7 +19,9 @@ use super::{
     Run,
     flags::{self, Common, Flags},
 };
-use crate::{Clock, Place, RecordStore, ServeTls, Setup, bind_tcp, bind_udp, raise_descriptor_limit};
+use crate::{
+    Clock, Place, RecordStore, ServeTls, Setup, StoreError, bind_tcp, bind_udp, raise_descriptor_limit,
+};
 
 #[derive(Debug, Parser)]
 #[command(
@@ -97,7 +100,14 @@ fn run(options: &Options, driver: impl Run) -> Result<u8, String> {
     let (store, records) = match options.store.as_str() {
         "" => (None, Vec::new()),
         path => {
-            let (store, records) = RecordStore::open(Path::new(path)).map_err(|e| e.to_string())?;
+            let open = || RecordStore::open(Path::new(path));
+            let opened = open().or_else(|error| match error {
+                StoreError::Damaged(file, _) if planted!(StoreReplaced) => std::fs::remove_file(file)
+                    .map_err(|e| StoreError::Io(path.into(), e))
+                    .and_then(|()| open()),
+                error => Err(error),
+            });
+            let (store, records) = opened.map_err(|e| e.to_string())?;
             (Some(store), records)
         }
     };

@@ -226,7 +226,10 @@ impl<C: Crypto, R: Rng> Ctx<'_, C, R> {
         let Some(slot) = found.or_else(|| self.stream_of_anybody(header)) else {
             if header.flags.contains(Flags::SYN) && !header.flags.contains(Flags::ACK) {
                 self.stream_request(peer, header);
-            } else if !payload.is_empty() && !header.flags.contains(Flags::RST) {
+            } else if !payload.is_empty()
+                && !header.flags.contains(Flags::RST)
+                && !crate::planted!(StrayUnanswered)
+            {
                 // The peer sends into a stream we do not know (we restarted): end it there at once (01-H12). Replies
                 // to data only, so that two nodes can never answer each other.
                 self.send_reset(peer, header);
@@ -302,6 +305,7 @@ impl<C: Crypto, R: Rng> Ctx<'_, C, R> {
             let is_ping = header.src_port != 0 || !payload.is_empty();
             let is_ping = header.dst_port == port::PING && header.dst.node == self.core.id && is_ping;
             if storm
+                || is_ping && crate::planted!(PingsUnlimited)
                 || is_ping
                     && self.peer(slot).is_some_and(|peer| peer.ping_bucket.take(now, PING_RATE, PING_BURST))
             {
@@ -343,6 +347,7 @@ impl<C: Crypto, R: Rng> Ctx<'_, C, R> {
             Route::Relay => self.core.peer_index.hash([u64::from(sender), 0]),
         };
         self.core.exchange_sources.take(self.now, hash, EXCHANGE_RATE, EXCHANGE_BURST)
+            || crate::planted!(ExchangesUnlimited)
     }
 
     fn key_exchange(&mut self, route: Route, key: &KeyAuthenticated) {
@@ -388,7 +393,9 @@ impl<C: Crypto, R: Rng> Ctx<'_, C, R> {
     /// Sends our key exchange to a node that evidently lacks our key, within the rate for strangers.
     fn introduce_stranger(&mut self, route: Route, sender: u32) {
         let now = self.now;
-        if !self.core.strangers.take(now, STRANGER_RATE, STRANGER_RATE) {
+        if !self.core.strangers.take(now, STRANGER_RATE, STRANGER_RATE)
+            && !crate::planted!(StrangersUnlimited)
+        {
             return;
         }
         let Some(slot) = self.find_or_add_peer(sender, true) else { return };

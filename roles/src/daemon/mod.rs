@@ -39,6 +39,7 @@ use pilot_proto::{
     Addr, Instant, Transmit, base64,
     crypto::{Crypto, Identity},
     node::{self, Node, StreamId},
+    planted,
     rng::Rng,
     stream::{self, State},
     time::{Duration, earliest},
@@ -249,6 +250,7 @@ impl<C: Crypto + Clone + Send + 'static, R: Rng> Daemon<C, R> {
     fn registration(&self) -> Registration {
         let port = self.udp.map_or(0, |udp| udp.port());
         let local = || match self.udp {
+            _ if planted!(PortNotTold) => String::from("0.0.0.0:0"),
             Some(udp) if udp.ip().is_unspecified() && udp.is_ipv4() => format!("127.0.0.1:{port}"),
             Some(udp) if udp.ip().is_unspecified() => format!("[::1]:{port}"),
             Some(udp) => udp.to_string(),
@@ -338,7 +340,7 @@ impl<C: Crypto + Clone + Send + 'static, R: Rng> Daemon<C, R> {
     }
 
     fn shutdown(&mut self, now: Now) {
-        if matches!(self.phase, Phase::Ending { .. } | Phase::Ended) {
+        if matches!(self.phase, Phase::Ending { .. } | Phase::Ended) || planted!(EndIgnored) {
             return;
         }
         self.phase = Phase::Ending { from: now.instant };
@@ -366,6 +368,7 @@ impl<C: Crypto + Clone + Send + 'static, R: Rng> Daemon<C, R> {
     /// When the goodbye is looked at next.
     fn phase_timeout(&self) -> Option<Instant> {
         match self.phase {
+            Phase::Discovering { .. } if planted!(BeaconAwaited) => None,
             Phase::Discovering { until } => Some(until),
             Phase::Ending { from } if self.webhook.is_idle() && self.delivered => Some(from + LAST_WORDS),
             Phase::Ending { from } => Some(from + GOODBYE),

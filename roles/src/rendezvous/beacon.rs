@@ -150,19 +150,26 @@ impl Beacon {
                 self.relay(now, from, sender, target, frame, data, witness);
             }
             Some(Message::Discover { node }) => {
+                let stale =
+                    self.nodes.get(&node).map(|member| member.addr).filter(|_| planted!(StaleReflexive));
                 // Node 0 is a daemon without an id that asks for its address only.
                 if node != 0 {
                     self.hear(now, node, from, witness);
                 }
-                if self.replies.take(source_key(from.ip()), now) {
-                    self.send(from, &Message::DiscoverReply { observed: from });
+                if self.replies.take(source_key(from.ip()), now) || planted!(RepliesUnlimited) {
+                    self.send(from, &Message::DiscoverReply { observed: stale.unwrap_or(from) });
                 }
             }
             Some(Message::PunchRequest { requester, target }) => {
                 self.punch(now, from, requester, target, witness);
             }
-            Some(Message::Sync { nodes, .. }) if self.config.peers.contains(&from) => {
+            Some(Message::Sync { nodes, .. })
+                if self.config.peers.contains(&from) || planted!(GossipOfAnybody) =>
+            {
                 self.replace_page(now, from, nodes, page_of(data, nodes));
+            }
+            _ if planted!(GarbageReflected) => {
+                self.send(from, &Message::DiscoverReply { observed: from });
             }
             // The rest is for daemons, or from a beacon that is none of ours.
             Some(
@@ -203,7 +210,8 @@ impl Beacon {
             if member.addr != from {
                 let old = source_key(member.addr.ip());
                 if old != source {
-                    if now.since(member.heard) < QUIET_AFTER && !known_here() {
+                    let owned = now.since(member.heard) < QUIET_AFTER && !planted!(IdOfAnybody);
+                    if owned && !known_here() {
                         return false;
                     }
                     if !self.sources.take(source) {
@@ -216,7 +224,8 @@ impl Beacon {
             member.heard = now;
             return true;
         }
-        if self.nodes.len() >= self.config.max_nodes || !self.sources.take(source) {
+        let full = self.nodes.len() >= self.config.max_nodes || !self.sources.take(source);
+        if full && !planted!(PlacesUnlimited) {
             return false;
         }
         let member = Member { addr: from, heard: now, punches: Bucket::default(), relays: Bucket::default() };
@@ -230,11 +239,11 @@ impl Beacon {
             return;
         }
         let Some(target_addr) = self.live(target, now) else { return };
-        if witness.may_reach(requester, target) == Some(false) {
+        if witness.may_reach(requester, target) == Some(false) && !planted!(PunchOfStrangers) {
             return;
         }
         let allowed = self.nodes.get_mut(&requester).is_some_and(|member| member.punches.take(PUNCHES, now));
-        if allowed {
+        if allowed || planted!(PunchesUnlimited) {
             self.send(from, &Message::Punch { peer: target_addr });
             self.send(target_addr, &Message::Punch { peer: from });
         }
@@ -258,19 +267,32 @@ impl Beacon {
             }
             return;
         }
+        if planted!(RelayForUnregistered)
+            && !self.nodes.contains_key(&sender)
+            && let Some(addr) = self.live(target, now)
+        {
+            return self.out.push(addr, &[&deliver_head(sender), frame]);
+        }
+        if planted!(RelayRegisters) {
+            self.hear(now, sender, from, witness);
+        }
         let Some(member) = self.nodes.get_mut(&sender) else { return };
         // A NAT may have moved the sender to another port since it spoke last.
         let at_home = member.addr == from || source_key(member.addr.ip()) == source_key(from.ip());
+        let at_home = at_home || planted!(RelayInAnyName);
         if !(at_home || witness.source_of(sender).is_some_and(|ip| source_key(ip) == source_key(from.ip()))) {
             return;
         }
-        if !member.relays.take(RELAYS, now) {
+        if !member.relays.take(RELAYS, now) && !planted!(RelaysUnlimited) {
             return;
         }
         let other =
             self.nodes.keys().find(|node| planted!(RelayMisdelivered) && ![sender, target].contains(node));
         let target = other.copied().unwrap_or(target);
         if let Some(addr) = self.live(target, now) {
+            if planted!(RelayDoubled) {
+                self.out.push(addr, &[&deliver_head(sender), frame]);
+            }
             self.out.push(addr, &[&deliver_head(sender), frame]);
         } else if let Some(beacon) = self.beacon_of(target) {
             self.out.push(beacon, &[message]);
@@ -279,7 +301,8 @@ impl Beacon {
 
     fn live(&self, node: u32, now: Instant) -> Option<SocketAddr> {
         let member = self.nodes.get(&node)?;
-        (now.since(member.heard) < self.config.forget_after).then_some(member.addr)
+        let live = now.since(member.heard) < self.config.forget_after || planted!(NeverForgotten);
+        live.then_some(member.addr)
     }
 
     fn send(&mut self, to: SocketAddr, message: &Message<'_>) {
@@ -349,7 +372,9 @@ impl Beacon {
             let due = member.heard + self.config.forget_after;
             if due > now {
                 self.checks.insert((due, node));
-            } else if let Some(member) = self.nodes.remove(&node) {
+            } else if !planted!(NeverForgotten)
+                && let Some(member) = self.nodes.remove(&node)
+            {
                 self.sources.give_back(source_key(member.addr.ip()));
             }
         }

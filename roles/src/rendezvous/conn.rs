@@ -3,7 +3,7 @@
 use alloc::{collections::VecDeque, vec::Vec};
 use core::net::SocketAddr;
 
-use pilot_proto::Instant;
+use pilot_proto::{Instant, planted};
 
 use super::wire::MAX_REQUEST;
 use crate::frames::FrameReader;
@@ -84,7 +84,7 @@ impl Conn {
     pub(super) fn new(source: SocketAddr, now: Instant, check: Instant) -> Self {
         Conn {
             source,
-            reader: FrameReader::new(MAX_REQUEST),
+            reader: FrameReader::new(if planted!(HugeRequest) { usize::MAX } else { MAX_REQUEST }),
             proven: Proven::default(),
             paused: false,
             ending: false,
@@ -145,7 +145,7 @@ impl Conn {
 
     /// Whether the other side must take answers before more requests are read.
     pub(super) fn is_full(&self) -> bool {
-        self.waiting_bytes + (self.handed - self.taken) >= HIGH_WATER
+        self.waiting_bytes + (self.handed - self.taken) >= HIGH_WATER && !planted!(AnswersPileUp)
     }
 }
 

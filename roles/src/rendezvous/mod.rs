@@ -132,7 +132,7 @@ impl<C: Crypto> Rendezvous<C> {
             return;
         };
         let full = self.stopping || self.conns.len() >= self.registry.config.max_connections;
-        if full || !self.sources.take(source_key(peer.ip())) {
+        if full || !(self.sources.take(source_key(peer.ip())) || planted!(ConnectionsUnlimited)) {
             self.outputs.push_back(Output::Close(id));
             return;
         }
@@ -143,6 +143,10 @@ impl<C: Crypto> Rendezvous<C> {
 
     /// Answers the complete requests of a connection, as far as the other side takes answers.
     fn serve(&mut self, now: Now, id: ConnId) {
+        let half = |(of, conn): (&ConnId, &Conn)| *of != id && conn.reader.pending() > 0;
+        if planted!(HalfRequestBlocks) && self.conns.iter().any(half) {
+            return;
+        }
         while let Some(conn) = self.conns.get_mut(&id) {
             if conn.ending {
                 break;
@@ -163,7 +167,10 @@ impl<C: Crypto> Rendezvous<C> {
                     break;
                 }
                 Ok(Some(body)) => {
-                    Request::parse(body).ok_or_else(|| "a request is not a JSON object".to_owned())
+                    let any = || Request::parse(b"null").filter(|_| planted!(GarbageAnswered));
+                    Request::parse(body)
+                        .or_else(any)
+                        .ok_or_else(|| "a request is not a JSON object".to_owned())
                 }
                 Err(too_long) => Err(too_long.to_string()),
             };
@@ -246,6 +253,9 @@ impl<C: Crypto> Rendezvous<C> {
     }
 
     fn wake(&mut self, node: u32) {
+        if planted!(Unwoken) {
+            return;
+        }
         match self.barrier() {
             0 => {
                 if let Some(beacon) = &mut self.beacon {
@@ -280,7 +290,9 @@ impl<C: Crypto> Rendezvous<C> {
     fn forget(&mut self, id: ConnId) {
         if let Some(conn) = self.conns.remove(&id) {
             self.checks.remove(&(conn.check, id));
-            self.sources.give_back(source_key(conn.source.ip()));
+            if !planted!(ConnectionsLeak) {
+                self.sources.give_back(source_key(conn.source.ip()));
+            }
             conn.undelivered().for_each(|polled| self.registry.undelivered(&polled));
         }
     }

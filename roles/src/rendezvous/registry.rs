@@ -3,9 +3,9 @@
 use alloc::{collections::BTreeMap, format, string::String};
 use core::net::{IpAddr, SocketAddr};
 
-use pilot_proto::Instant;
 use pilot_proto::crypto::Crypto;
 use pilot_proto::time::Duration;
+use pilot_proto::{Instant, planted};
 
 use super::base64;
 use super::conn::{Polled, Proven};
@@ -177,12 +177,13 @@ impl<C: Crypto> Registry<C> {
 
     /// Whether the node was heard lately enough for its endpoint to be given out.
     pub(super) fn is_online(&self, node: &Node, now: Instant) -> bool {
-        now.since(node.seen) <= self.config.stale_after
+        now.since(node.seen) <= self.config.stale_after || planted!(NeverOffline)
     }
 
     /// Whether `requester` may know where `target` is.
     pub(super) fn may_reach(&self, requester: u32, target: u32) -> bool {
-        self.state.node(target).is_some_and(|node| node.public) || self.state.trusted(requester, target)
+        self.state.node(target).is_some_and(|node| node.public || planted!(PrivateFound))
+            || self.state.trusted(requester, target)
     }
 
     /// Checks that `signature` of the request is `node`'s over `text`.
@@ -208,7 +209,7 @@ impl<C: Crypto> Registry<C> {
         text: &str,
     ) -> Result<(), Refusal> {
         match self.verify(caller, request, node, text) {
-            Err(_) if self.is_admin(request) => Ok(()),
+            Err(_) if self.is_admin(request) && !planted!(AdministratorIgnored) => Ok(()),
             other => other,
         }
     }
@@ -228,7 +229,11 @@ impl<C: Crypto> Registry<C> {
             .map_err(|bad| Refusal::Shown(format!("invalid signature encoding: {bad}")))?;
         let valid = <&[u8; 64]>::try_from(signature.as_slice())
             .is_ok_and(|signature| self.crypto.ed25519_verify(key, text.as_bytes(), signature).is_ok());
-        if valid { Ok(()) } else { Err(Refusal::Hidden("signature does not verify")) }
+        if valid || planted!(RequestForged) {
+            Ok(())
+        } else {
+            Err(Refusal::Hidden("signature does not verify"))
+        }
     }
 
     /// Notes that the caller holds `node`'s key: a registration that waited for this proof counts now.
@@ -246,6 +251,9 @@ impl<C: Crypto> Registry<C> {
 
     /// Whether the request carries the admin token. Takes the same time wherever two tokens differ.
     pub(super) fn is_admin(&self, request: &Request) -> bool {
+        if planted!(AnybodyAdministers) {
+            return true;
+        }
         let given = request.text("admin_token").as_bytes();
         match self.config.admin_token.as_deref().map(str::as_bytes) {
             None | Some([]) => false,

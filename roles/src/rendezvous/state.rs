@@ -130,7 +130,9 @@ impl State {
             return Some(id - 1);
         }
         self.origin.next_node = id.checked_add(1).unwrap_or(0);
-        self.origins.put(&mut self.journal, Promise::Binding, (), self.origin);
+        if !planted!(IdsAgain) {
+            self.origins.put(&mut self.journal, Promise::Binding, (), self.origin);
+        }
         Some(id)
     }
 
@@ -194,7 +196,9 @@ impl State {
     /// Deletes the record of a node that leaves. Key, consents and inboxes stay for a while: it may come back.
     pub(super) fn remove_node(&mut self, id: u32, at: i64) {
         if let Some(node) = self.nodes.remove(&mut self.journal, Promise::Binding, id) {
-            self.hostnames.remove(&node.hostname);
+            if !planted!(NameNotFreed) {
+                self.hostnames.remove(&node.hostname);
+            }
             self.keys.edit(&mut self.journal, Promise::Binding, node.key, |used| used.left = Some(at));
         }
     }
@@ -231,6 +235,7 @@ impl State {
     /// Whether two nodes trust each other: both gave their consent, or one gave it to another that had contacted it.
     pub(super) fn trusted(&self, a: u32, b: u32) -> bool {
         match (self.consents.get((a, b)), self.consents.get((b, a))) {
+            (Some(Consent::Given), _) | (_, Some(Consent::Given)) if planted!(TrustOfOne) => true,
             (Some(Consent::Given), Some(_)) | (Some(_), Some(Consent::Given)) => true,
             (Some(Consent::Contact(_)), Some(Consent::Contact(_))) | (None, _) | (_, None) => false,
         }
@@ -241,7 +246,7 @@ impl State {
     pub(super) fn part(&mut self, a: u32, b: u32) -> bool {
         let (journal, bind) = (&mut self.journal, Promise::Binding);
         let mut found = false;
-        for pair in [(a, b), (b, a)] {
+        for pair in [(a, b), (b, a)].into_iter().take(if planted!(HalfRevoked) { 1 } else { 2 }) {
             found |= self.consents.remove(journal, bind, pair).is_some();
             found |= self.requests.remove(journal, bind, pair).is_some();
             found |= self.responses.remove(journal, bind, pair).is_some();

@@ -495,7 +495,16 @@ fn floods(cases: &mut Cases<OfRendezvous>) {
             }
             memory::grew_at_most(pid, before, 8 << 10)?;
             let (a, b) = two(server)?;
-            arrives(&a, &b, b"room for us")
+            arrives(&a, &b, b"room for us")?;
+            agent.drain()?;
+            for id in (0..20_000).step_by(100) {
+                a.tell(&relay(a.node, 700_000_000 + id, b"have you a place?"))?;
+            }
+            server.control()?;
+            match agent.drain()?.len() {
+                0..=100 => Ok(()),
+                many => Err(format!("of 200 of its ids {many} have a place")),
+            }
         },
     );
     cases.must(

@@ -5,6 +5,8 @@ use alloc::{
     vec::Vec,
 };
 
+use pilot_proto::planted;
+
 use crate::{
     frames::{FrameReader, PREFIX},
     ipc::{MAX_MESSAGE, Reply},
@@ -99,9 +101,14 @@ impl Client {
         self.unsent + self.out.len()
     }
 
+    /// It takes no answers.
+    fn is_behind(&self) -> bool {
+        self.unread() >= 2 * HIGH_WATER && !planted!(RepliesPileUp)
+    }
+
     /// It has used up its turn.
-    pub(super) const fn rests(&self) -> bool {
-        self.cost >= COST_PER_TURN
+    pub(super) fn rests(&self) -> bool {
+        self.cost >= COST_PER_TURN && !planted!(TurnWithoutEnd)
     }
 
     /// Nothing more may be read from the client for now.
@@ -111,8 +118,8 @@ impl Client {
             false => (MAX_HELD, MAX_WAITING),
         };
         self.rests()
-            || self.held >= max_held
-            || (!self.gone && (self.waiting.len() >= max_waiting || self.unread() >= 2 * HIGH_WATER))
+            || (self.held >= max_held && !planted!(WritesPileUp))
+            || (!self.gone && (self.waiting.len() >= max_waiting || self.is_behind()))
     }
 
     /// Appends a message.

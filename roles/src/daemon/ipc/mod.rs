@@ -237,6 +237,9 @@ impl<Id: Copy + Ord> Server<Id> {
 
     /// Ends everything of a client that is gone and whose last message is handled.
     fn forget(&mut self, net: &mut impl Net<Id = Id>, conn: ConnId) {
+        if planted!(ProgramsLeak) {
+            return;
+        }
         let Some(client) = self.clients.remove(&conn) else { return };
         for number in client.streams.into_iter().filter(|_| !planted!(DeadProgramStreams)) {
             self.close_stream(net, number);

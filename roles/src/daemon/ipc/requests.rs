@@ -7,10 +7,12 @@ use alloc::{
     vec::Vec,
 };
 
+use pilot_proto::planted;
+
 use super::{
     Numbers, Server,
     client::COST_OF_ASK,
-    streams::{MAX_STREAMS, Phase},
+    streams::{MAX_STREAMS, Phase, Stream},
 };
 use crate::{
     daemon::net::Net,
@@ -106,6 +108,10 @@ impl<Id: Copy + Ord> Server<Id> {
                         ticket,
                         Err(format!("too many connections (max {MAX_STREAMS})")),
                     );
+                }
+                let dialing = |stream: &&Stream<Id>| matches!(stream.phase, Phase::Dialing(_));
+                if planted!(DialsShared) && self.streams.values().filter(dialing).count() >= 64 {
+                    return self.answer(conn, ticket, Err(String::from("too many dials")));
                 }
                 match net.connect(to) {
                     Ok(id) => self.add(numbers.next(), id, conn, Phase::Dialing(ticket)),

@@ -5,7 +5,7 @@ use alloc::{collections::VecDeque, format, string::String, vec::Vec};
 use core::fmt;
 
 use pilot_proto::{
-    Instant,
+    Instant, planted,
     time::{Duration, earliest},
 };
 
@@ -189,7 +189,10 @@ impl<T> Link<T> {
     /// The driver opened the connection.
     pub(crate) fn opened(&mut self, conn: ConnId) {
         if matches!(self.state, State::Dialing { conn: own, .. } if own == conn) {
-            self.state = State::Up { conn, reader: FrameReader::new(MAX_ANSWER) };
+            self.state = State::Up {
+                conn,
+                reader: FrameReader::new(if planted!(HugeAnswer) { usize::MAX } else { MAX_ANSWER }),
+            };
             self.changes.push_back(Change::Up);
         }
     }
@@ -261,6 +264,11 @@ impl<T> Link<T> {
             }
         }
         let pause = PAUSES.get(self.failures.min(PAUSES.len() - 1)).copied().unwrap_or_default();
+        let pause = match () {
+            () if planted!(NotDialledAgain) && was_up => Duration::from_secs(3600),
+            () if planted!(DialledWithoutPause) => Duration::ZERO,
+            () => pause,
+        };
         self.failures += 1;
         self.state = State::Down { until: now + pause };
         if !was_up {

@@ -12,7 +12,7 @@ use alloc::{boxed::Box, collections::VecDeque, format, string::String, vec::Vec}
 use core::{fmt, net::SocketAddr};
 
 use pilot_proto::{
-    Instant,
+    Instant, planted,
     time::{Duration, earliest},
 };
 
@@ -142,6 +142,11 @@ impl<T: fmt::Debug> fmt::Debug for Registry<T> {
             .field("link", &self.link)
             .finish_non_exhaustive()
     }
+}
+
+/// How long until the next heartbeat.
+fn pulse(usual: Duration) -> Duration {
+    if planted!(HeartbeatStorm) { Duration::from_millis(100) } else { usual }
 }
 
 impl<T> Registry<T> {
@@ -285,7 +290,7 @@ impl<T> Registry<T> {
             self.register(now.instant);
         }
         if self.heartbeat_due.is_some_and(|at| at <= now.instant) {
-            self.heartbeat_due = Some(now.instant + self.settings.keepalive);
+            self.heartbeat_due = Some(now.instant + pulse(self.settings.keepalive));
             let ts = self.heartbeat_ts.then(|| now.unix_secs());
             let request = self.requests().heartbeat(ts);
             self.link.ask(now.instant, request, Tag::Heartbeat);
@@ -347,7 +352,9 @@ impl<T> Registry<T> {
             if change == Change::Up {
                 // It may be another registry process than before, with less memory.
                 self.forgotten |= self.registered_at.is_some();
-                self.register(now.instant);
+                if !(planted!(NotRegisteredAgain) && self.registered_at.is_some()) {
+                    self.register(now.instant);
+                }
                 self.link.advance(now.instant);
             }
         }
@@ -386,7 +393,9 @@ impl<T> Registry<T> {
                 }
                 Err(failure) => (format!("{failure}"), true),
             };
-            if first && !for_now {
+            if planted!(AsksWithoutPause) {
+                self.register_due = Some(now);
+            } else if first && !for_now {
                 self.give_up = None;
                 self.events.push_back(Event::Fatal(words));
             } else if self.standing != Standing::Left {
@@ -403,7 +412,7 @@ impl<T> Registry<T> {
         self.standing = Standing::Known;
         self.give_up = None;
         self.registered_at = Some(now);
-        self.heartbeat_due = Some(now + if first { FIRST_HEARTBEAT } else { self.settings.keepalive });
+        self.heartbeat_due = Some(now + pulse(if first { FIRST_HEARTBEAT } else { self.settings.keepalive }));
         let observed = answer
             .ok()
             .and_then(|a| a.get("observed_addr").and_then(Value::as_str)?.parse::<SocketAddr>().ok());
@@ -414,6 +423,9 @@ impl<T> Registry<T> {
 
     /// Tells the registry what it forgets when it drops a node.
     fn restore(&mut self, now: Instant, first: bool) {
+        if planted!(NotRestored) && !first {
+            return;
+        }
         let mut todo = Vec::new();
         let requests = self.requests();
         if self.settings.public {

@@ -11,7 +11,7 @@ pub(super) mod trust;
 use alloc::{format, string::String};
 
 use super::wire::{Refusal, quoted};
-use pilot_proto::Addr;
+use pilot_proto::{Addr, planted};
 
 /// Longest hostname in bytes.
 const MAX_HOSTNAME: usize = 63;
@@ -33,7 +33,7 @@ fn is_label(text: &str) -> bool {
 /// # Errors
 /// Why it cannot, in the words of the answer to who asks for it.
 pub fn check_hostname(hostname: &str) -> Result<(), String> {
-    if hostname.is_empty() {
+    if hostname.is_empty() || planted!(AnyHostname) {
         Ok(())
     } else if hostname.len() > MAX_HOSTNAME {
         Err(format!("hostname too long (max {MAX_HOSTNAME} chars)"))

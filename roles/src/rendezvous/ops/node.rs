@@ -7,7 +7,7 @@ use alloc::{
 };
 use core::net::SocketAddr;
 
-use pilot_proto::crypto::Crypto;
+use pilot_proto::{crypto::Crypto, planted};
 
 use super::{address, check_hostname, read_key};
 use crate::json::json;
@@ -49,7 +49,7 @@ pub(in crate::rendezvous) fn register<C: Crypto>(
 
     let listen = request.text("listen_addr");
     let signs = !request.text("signature").is_empty();
-    if signs || used.is_some_and(|used| used.signs) {
+    if signs || used.is_some_and(|used| used.signs && !planted!(UnsignedAgain)) {
         registry.check_signature(request, &key, &format!("register:{listen}:{key_text}"))?;
     }
     let owner = request.text("owner");
@@ -131,9 +131,10 @@ fn refresh<C: Crypto>(
     let trusted = signed
         || node.endpoint.source == endpoint.source
         || caller.proven.contains(id)
-        || !registry.is_online(node, now);
+        || !registry.is_online(node, now)
+        || planted!(UnsignedMoves);
     let names_owner = node.owner.is_empty() && !owner.is_empty();
-    let moved = node.endpoint != endpoint;
+    let moved = node.endpoint != endpoint && !planted!(EndpointKept);
     if trusted && (moved || names_owner) {
         registry.state.edit_node(Promise::Binding, id, |node| {
             node.endpoint = endpoint;
@@ -209,7 +210,9 @@ pub(in crate::rendezvous) fn heartbeat<C: Crypto>(
     let (now, unix) = (caller.now.instant, caller.now.unix_secs());
     registry.node(id)?;
     let text = match request.number("ts") {
-        Some(at) if (at - unix as f64).abs() <= CLOCK_TOLERANCE => format!("heartbeat:{id}:{}", at as i64),
+        Some(at) if (at - unix as f64).abs() <= CLOCK_TOLERANCE || planted!(OldHeartbeat) => {
+            format!("heartbeat:{id}:{}", at as i64)
+        }
         Some(_) => {
             return Refusal::shown(format!("invalid ts: must be within {CLOCK_TOLERANCE} s of {unix}"));
         }
@@ -220,7 +223,9 @@ pub(in crate::rendezvous) fn heartbeat<C: Crypto>(
         let ip = caller.source.ip().to_canonical();
         return Refusal::shown(format!("rate limited: too many heartbeats from {ip}"));
     }
-    registry.state.hear(id, now, unix);
+    if !planted!(HeartbeatLost) {
+        registry.state.hear(id, now, unix);
+    }
     Ok(members! {"time": unix})
 }
 

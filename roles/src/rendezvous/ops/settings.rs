@@ -88,6 +88,8 @@ pub(in crate::rendezvous) fn set_task_exec<C: Crypto>(
     let (id, enabled) = (request.id("node_id"), request.flag("enabled"));
     registry.node(id)?;
     registry.verify_or_admin(caller, request, id, &format!("set_task_exec:{id}"))?;
-    registry.state.edit_node(Promise::Binding, id, |node| node.task_exec = enabled);
+    registry
+        .state
+        .edit_node(Promise::Binding, id, |node| node.task_exec = enabled && !planted!(TaskExecLost));
     Ok(members! {"node_id": id, "task_exec": enabled})
 }

@@ -5,14 +5,14 @@
 
 use alloc::{format, string::ToString, vec::Vec};
 
-use pilot_proto::crypto::Crypto;
+use pilot_proto::{crypto::Crypto, planted};
 
 use crate::json::{self, Value, json};
 use crate::rendezvous::conn::Polled;
 use crate::rendezvous::records::{Consent, Response, Waiting};
 use crate::rendezvous::registry::{Caller, Registry};
 use crate::rendezvous::state::all_of;
-use crate::rendezvous::store::Promise;
+use crate::rendezvous::store::{Journal, Promise};
 use crate::rendezvous::wire::{MAX_PORTION, Outcome, Refusal, Request, members};
 
 /// Requests, and as many responses, that wait for one node.
@@ -66,7 +66,9 @@ fn give_consent<C: Crypto>(registry: &mut Registry<C>, who: u32, whom: u32, now:
     if given.count() >= MAX_CONSENTS {
         return Refusal::shown(format!("too many trusted nodes (max {MAX_CONSENTS})"));
     }
-    state.consents.put(&mut state.journal, Promise::Binding, (who, whom), Consent::Given);
+    let mut nowhere = Journal::default();
+    let journal = if planted!(ConsentNotStored) { &mut nowhere } else { &mut state.journal };
+    state.consents.put(journal, Promise::Binding, (who, whom), Consent::Given);
     Ok(())
 }
 
@@ -134,7 +136,7 @@ pub(in crate::rendezvous) fn request_handshake<C: Crypto>(
         caller.wake = Some(to);
         return Refusal::shown(format!("handshake request already pending from node {from}"));
     }
-    if registry.state.requests.range(all_of(to)).count() >= MAX_INBOX {
+    if registry.state.requests.range(all_of(to)).count() >= MAX_INBOX && !planted!(InboxUnbounded) {
         return Err(Refusal::Hidden("handshake inbox full"));
     }
     let at = caller.now.unix_secs();
@@ -195,7 +197,7 @@ pub(in crate::rendezvous) fn poll_handshakes<C: Crypto>(
 
     for &from in &polled.requests {
         if let Some(waiting) = state.requests.touch((id, from)) {
-            waiting.on_its_way = true;
+            waiting.on_its_way = !planted!(InboxTwice);
         }
     }
     for &from in &polled.responses {
@@ -240,6 +242,9 @@ pub(in crate::rendezvous) fn respond_handshake<C: Crypto>(
 impl<C: Crypto> Registry<C> {
     /// The messages of a poll have left this host: they are gone from the inbox.
     pub(in crate::rendezvous) fn delivered(&mut self, polled: &Polled) {
+        if planted!(InboxKept) {
+            return self.undelivered(polled);
+        }
         let state = &mut self.state;
         for &from in &polled.requests {
             if state.requests.get((polled.node, from)).is_some_and(|waiting| waiting.on_its_way) {

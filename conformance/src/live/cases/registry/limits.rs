@@ -202,10 +202,16 @@ fn connections(cases: &mut Cases<OfRendezvous>) {
             let (before, open) = (memory::resident(pid), memory::descriptors(pid));
             for number in 0..2000 {
                 let link = agent.another_link()?;
-                if number % 2 == 0 {
+                // Who resets before he is accepted has no address any more.
+                if number % 4 == 0 {
                     link.die()?;
                 }
             }
+            let question = json!({ "type": "get_key_info", "node_id": agent.node });
+            agent
+                .another_link()?
+                .ask(&question)
+                .map_err(|why| format!("it is not served after them: {why}"))?;
             server.control()?;
             memory::grew_at_most(pid, before, 8 << 10)?;
             let Some(open) = open else { return Ok(()) };

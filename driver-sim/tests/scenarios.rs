@@ -167,3 +167,27 @@ fn a_scenario_survives_being_written_and_read_and_names_only_hosts_it_has() {
     let wrong = "[[agents]]\n[[faults]]\nat_ms = 1\nverb = \"crash\"\nhosts = [2]";
     assert_eq!(Scenario::parse(wrong), Err("host 2 is named, hosts are 0 (rendezvous) to 1".to_owned()));
 }
+
+/// Proves NAT-19. Who only receives owes nothing and is owed nothing; it once took until the next registration at the
+/// beacon, up to 25 s, before anybody knew where it was.
+#[test]
+fn a_receiver_whose_nat_forgets_is_found_again_at_once() {
+    let kinds = ["independent", "port"];
+    for (mapping, filtering) in kinds.iter().flat_map(|mapping| kinds.map(|filtering| (mapping, filtering))) {
+        for sender in ["{}", "{ nat = { mapping = \"independent\", filtering = \"port\" } }"] {
+            let text = format!(
+                r#"
+limit_s = 60
+link = {{ delay_us = 20000, rate = 500000, queue = 100000 }}
+agents = [{{ nat = {{ mapping = "{mapping}", filtering = "{filtering}" }} }}, {sender}]
+transfers = [{{ from = 2, to = 1, bytes = 3000000, at_ms = 1000 }}]
+faults = [{{ at_ms = 4000, verb = "rebind", hosts = [1] }}]
+"#
+            );
+            let report = Scenario::parse(&text).unwrap().run(None);
+            assert_eq!(report.breach, None, "{text}");
+            let done = report.transfers[0].done_at.map(|at| at.as_micros() / 1_000_000);
+            assert!(done.is_some_and(|seconds| seconds < 16), "done after {done:?} s: {text}");
+        }
+    }
+}

@@ -15,7 +15,7 @@ use core::net::SocketAddr;
 
 use heapless::Vec;
 
-use crate::time::{Duration, Instant};
+use crate::time::{Duration, Instant, earliest};
 
 /// Addresses tried for one peer before one has proved itself: registered, LAN, observed by the beacon, last source.
 pub const MAX_CANDIDATES: usize = 6;
@@ -57,6 +57,10 @@ const PROBE_LIFE: Duration = Duration::from_secs(30);
 
 /// What a direct probe carries. Without a payload it would be a keepalive to 1.9.1 and later, which answer none.
 pub const PROBE_PAYLOAD: &[u8; 12] = b"pathprobe.v1";
+
+/// Silence of a peer that was sending, after which it is asked whether it still can: who only receives is owed nothing,
+/// and would not notice that its NAT has moved it until its next keepalive. Patience, where that is longer.
+pub const ASK_AFTER: Duration = Duration::from_secs(2);
 
 /// Idle time after which a keepalive is sent to hold NAT mappings open (the releases send theirs after 25–30 s).
 pub const KEEPALIVE_AFTER: Duration = Duration::from_secs(25);
@@ -115,6 +119,8 @@ pub struct Path {
     unanswered: Option<(Instant, u32)>,
     /// Until when a sign of life must come through the relay that has just taken over on suspicion.
     trial: Option<Instant>,
+    /// When a peer that was sending is asked whether it still can.
+    ask_at: Option<Instant>,
     last_received: Option<Instant>,
     last_sent: Option<Instant>,
     probe_due: Option<Instant>,
@@ -154,6 +160,7 @@ impl Path {
             settling_until: None,
             relayed_since: Instant::ORIGIN,
             trial: None,
+            ask_at: None,
             round_trip: Duration::ZERO,
         }
     }
@@ -253,6 +260,7 @@ impl Path {
         self.unanswered = None;
         self.reported = false;
         self.trial = None;
+        self.ask_at = None;
         if !newest {
             return false;
         }
@@ -287,6 +295,23 @@ impl Path {
         self.via != before && before != Via::Unknown
     }
 
+    /// What arrived were bytes of a stream: more may be on their way to an address that is ours no longer.
+    pub fn on_stream_bytes(&mut self, now: Instant) {
+        self.ask_at = Some(now + self.patience().max(ASK_AFTER));
+    }
+
+    /// Whether the peer is to be asked for a sign of life: it was sending, and has stopped. It is asked twice at most,
+    /// which is what suspicion needs.
+    pub fn poll_ask(&mut self, now: Instant) -> bool {
+        if self.ask_at.is_none_or(|at| at > now) {
+            return false;
+        }
+        let count = self.owe(now);
+        self.ask_at = (count == 1).then(|| now + self.patience() / 2);
+        // Who is owed more answers learns of the silence by them.
+        count <= 2
+    }
+
     /// A probe sent directly at `sent` was answered directly. Returns true if traffic has just moved to the direct path.
     pub fn on_probe_answered(&mut self, now: Instant, sent: Instant) -> bool {
         let took = now.since(sent);
@@ -312,13 +337,20 @@ impl Path {
     pub fn on_sent(&mut self, now: Instant, must_be_answered: bool) {
         self.last_sent = Some(now);
         if must_be_answered {
-            let (since, count) = self.unanswered.unwrap_or((now, 0));
-            self.unanswered = Some((since, count.saturating_add(1)));
-            self.last_owed = Some(now);
+            self.owe(now);
             if let Some(due) = &mut self.probe_due {
                 *due = (*due).min(now + PROBE_BUSY);
             }
         }
+    }
+
+    /// The peer owes one more answer; how many now.
+    fn owe(&mut self, now: Instant) -> u32 {
+        let (since, count) =
+            self.unanswered.map_or((now, 1), |(since, count)| (since, count.saturating_add(1)));
+        self.unanswered = Some((since, count));
+        self.last_owed = Some(now);
+        count
     }
 
     /// The peer is silent although it owes an answer. Each step is said once per silence: first traffic moves to the
@@ -372,7 +404,7 @@ impl Path {
 
     /// When this path wants to be looked at next, not counting keepalives.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        crate::time::earliest(self.suspicion_due(), self.probe_due)
+        earliest(earliest(self.suspicion_due(), self.probe_due), self.ask_at)
     }
 
     fn suspicion_due(&self) -> Option<Instant> {
@@ -480,6 +512,32 @@ mod tests {
         path.on_sent(at(1), true);
         assert_eq!(path.poll_suspicion(at(1000), false), Some(Suspicion::Silent));
         assert_eq!(path.route(false), Some(Route::Direct(address(1))));
+    }
+
+    /// Proves NAT-19.
+    #[test]
+    fn a_peer_that_was_sending_and_stopped_is_asked_twice_and_then_suspected() {
+        let mut path = direct_path();
+        path.on_stream_bytes(at(0));
+        path.on_stream_bytes(at(100));
+        let due = at(100) + ASK_AFTER;
+        assert_eq!(path.poll_timeout(), Some(due));
+        assert!(path.poll_ask(due));
+        let again = path.poll_timeout().unwrap();
+        assert!(path.poll_ask(again) && again < due + SUSPECT_AFTER);
+        assert_eq!(path.poll_timeout(), Some(due + SUSPECT_AFTER));
+        assert_eq!(path.poll_suspicion(due + SUSPECT_AFTER, true), Some(Suspicion::Moved));
+    }
+
+    /// Proves NAT-19.
+    #[test]
+    fn an_answer_ends_the_asking_and_whoever_sends_no_stream_is_not_asked() {
+        let mut path = direct_path();
+        assert_eq!(path.poll_timeout(), None);
+        path.on_stream_bytes(at(0));
+        assert!(path.poll_ask(at(0) + ASK_AFTER));
+        path.on_authenticated(at(2050), Route::Direct(address(1)), true, true);
+        assert_eq!(path.poll_timeout(), None);
     }
 
     #[test]

@@ -497,13 +497,22 @@ impl<C: Crypto, R: Rng> Ctx<'_, C, R> {
                 Suspicion::Moved => {
                     peer.moves = peer.moves.wrapping_add(1);
                     self.let_return(slot);
-                    self.ping(slot, Route::Relay);
+                    self.ping(slot, Some(Route::Relay));
                     self.notice(Event::PathChanged { node, relay: true });
                 }
                 Suspicion::Silent => peer.tunnel.renew(now),
             }
             self.core.beacon.request_punch(now, node);
             self.ask_location(slot);
+        }
+        if let Some(peer) = self.peer(slot)
+            && peer.path.poll_ask(now)
+        {
+            if peer.path.is_relayed() {
+                // The beacon passes on nothing to, or from, an address that it does not know.
+                self.core.beacon.refresh(now);
+            }
+            self.ping(slot, None);
         }
         self.probe_path(slot);
         self.keepalive(slot);
@@ -524,18 +533,19 @@ impl<C: Crypto, R: Rng> Ctx<'_, C, R> {
         if relay_only || !self.tunnel_ready(slot) {
             return;
         }
-        self.ping(slot, Route::Direct(address));
+        self.ping(slot, Some(Route::Direct(address)));
         if mute && self.relay_available() {
             // Two: one for each key, should the tunnel try two.
-            self.ping(slot, Route::Relay);
-            self.ping(slot, Route::Relay);
+            self.ping(slot, Some(Route::Relay));
+            self.ping(slot, Some(Route::Relay));
         }
     }
 
-    fn ping(&mut self, slot: u32, route: Route) {
+    /// `None`: where traffic goes.
+    fn ping(&mut self, slot: u32, route: Option<Route>) {
         let Some(node) = self.peer(slot).map(|peer| peer.node) else { return };
         let ping = self.control(node, super::FIRST_EPHEMERAL, probe_seq(self.now));
-        self.queue_packet(slot, &ping, PROBE_PAYLOAD, Some(route));
+        self.queue_packet(slot, &ping, PROBE_PAYLOAD, route);
     }
 
     fn keepalive(&mut self, slot: u32) {

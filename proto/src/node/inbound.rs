@@ -249,6 +249,9 @@ impl<C: Crypto, R: Rng> Ctx<'_, C, R> {
         if let Some(took) = stream.round_trip() {
             peer_row.path.on_round_trip(took);
         }
+        if !payload.is_empty() {
+            peer_row.path.on_stream_bytes(now);
+        }
         self.after_stream(slot);
         if handled == Handled::Superseded {
             // The peer has started anew on the same ports: its request is judged afresh.

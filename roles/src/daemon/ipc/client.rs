@@ -29,8 +29,10 @@ const MAX_WAITING_EXTENDED: usize = 8192;
 /// What requests of a client may cost in one turn of the daemon; the others wait for the next, and nothing more is read
 /// from the client until then.
 pub(super) const COST_PER_TURN: usize = 64;
-/// What a request costs that is answered elsewhere: a list of peers and streams is made for some.
+/// What a request costs that is answered elsewhere.
 pub(super) const COST_OF_ASK: usize = 8;
+/// Bytes of an answer that cost as much as a small request: some list all peers and streams.
+pub(super) const BYTES_PER_COST: usize = 256;
 
 /// A request without an answer, or whose answer waits for an earlier one of the same kind.
 #[derive(Debug)]
@@ -157,20 +159,21 @@ impl Client {
         self.waiting.push_back(Waiting { ticket, kind, tag, reply: None });
     }
 
-    /// Answers a request, and sends what that sets free. False if nobody waits for it.
-    pub(super) fn reply(&mut self, ticket: u64, reply: &Reply<'_>) -> bool {
+    /// Answers a request, and sends what that sets free. Nothing happens if nobody waits for it.
+    pub(super) fn reply(&mut self, ticket: u64, reply: &Reply<'_>) {
         let Some(at) = self.waiting.iter().position(|w| w.ticket == ticket && w.reply.is_none()) else {
-            return false;
+            return;
         };
-        let Some(entry) = self.waiting.get_mut(at) else { return false };
-        let kind = entry.kind;
-        if let Some(tag) = entry.tag {
-            self.waiting.remove(at);
-            self.push_tagged(tag, reply);
-            return true;
-        }
+        let Some(entry) = self.waiting.get_mut(at) else { return };
+        let (kind, tag) = (entry.kind, entry.tag);
         let mut message = Vec::new();
         reply.write(&mut message);
+        self.cost += message.len() / BYTES_PER_COST;
+        if let Some(tag) = tag {
+            self.waiting.remove(at);
+            self.push(&Reply::Tagged { tag, message: message.get(PREFIX..).unwrap_or_default() });
+            return;
+        }
         entry.reply = Some(message);
         while let Some(at) = self.waiting.iter().position(|w| w.kind == kind && w.tag.is_none())
             && let Some(message) = self.waiting.get_mut(at).and_then(|w| w.reply.take())
@@ -178,7 +181,6 @@ impl Client {
             self.waiting.remove(at);
             self.out.extend_from_slice(&message);
         }
-        true
     }
 
     /// The connection is closed: nothing more can be sent.

@@ -165,7 +165,11 @@ impl<Id: Copy + Ord> Server<Id> {
     pub(super) fn answer(&mut self, conn: ConnId, ticket: u64, result: Result<Reply<'_>, String>) {
         let reply = result.unwrap_or_else(Reply::error);
         if let Some(client) = self.clients.get_mut(&conn) {
+            let rested = client.rests();
             client.reply(ticket, &reply);
+            if client.rests() && !rested {
+                self.resting.push_back(conn);
+            }
             self.list(conn);
         }
     }

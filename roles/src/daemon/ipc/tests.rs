@@ -104,7 +104,13 @@ impl World {
     fn answer_all(&mut self, json: &[u8]) {
         while self.server.has_more() || !self.server.asks.is_empty() {
             self.server.next_turn(&mut self.net, &mut self.numbers);
-            let Some(ask) = self.server.poll_ask() else { continue };
+            self.answer_turn(json);
+        }
+    }
+
+    /// The same, in one turn.
+    fn answer_turn(&mut self, json: &[u8]) {
+        while let Some(ask) = self.server.poll_ask() {
             let reply = Reply::Json { kind: crate::ipc::JsonKind::Info, json };
             self.server.reply(&mut self.net, &mut self.numbers, ask.client, ask.ticket, Ok(reply));
             self.server.process(&mut self.net, &mut self.numbers, ask.client);
@@ -584,4 +590,21 @@ fn answers_are_not_made_for_a_client_that_takes_none() {
     world.answer_all(b"{}");
     assert_eq!(world.heard(A).len(), 50);
     assert!(!world.seen[&A].paused);
+}
+
+/// IPC-8
+#[test]
+fn a_long_answer_costs_more_of_a_turn_than_a_short_one() {
+    for (bytes, answered) in [(2, 8), (4 << 10, 3), (64 << 10, 1)] {
+        let mut world = World::new();
+        let mut all = Vec::new();
+        for _ in 0..20 {
+            Request::Info.write(&mut all);
+        }
+        world.raw(A, &all);
+        world.answer_turn(&vec![b' '; bytes]);
+        assert_eq!(world.heard(A).len(), answered, "{bytes} bytes each");
+        world.answer_all(b"{}");
+        assert_eq!(world.heard(A).len(), 20 - answered);
+    }
 }

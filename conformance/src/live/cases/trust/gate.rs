@@ -14,6 +14,23 @@ fn try_syn(peer: &mut Peer, local: u16, port: u16) -> Result<Conn, String> {
     Ok(conn)
 }
 
+/// Tells the target that something waits at the registry, and looks whether it was fetched for longer than a target that
+/// does not listen to the beacon lets pass between two questions.
+fn fetched(
+    bench: &mut Bench<'_>,
+    probe: impl Fn(&mut Bench<'_>) -> Result<bool, String>,
+) -> Result<(), String> {
+    let target = bench.target.address(&bench.rendezvous)?;
+    bench.rendezvous.beacon_send(target, &[0x0A, 1])?;
+    for _ in 0..70 {
+        if probe(bench)? {
+            return Ok(());
+        }
+        bench.pass(Duration::from_secs(1))?;
+    }
+    Err("not within 70 s".into())
+}
+
 pub(super) fn gate(cases: &mut Cases) {
     for port in [ECHO, 1001, 1002, 9_999] {
         cases.must(
@@ -104,16 +121,7 @@ pub(super) fn relayed(cases: &mut Cases) {
         |bench| {
             let peer = bench.untrusted()?;
             bench.rendezvous.relay_request(peer.node, "by the registry", now());
-            let target = bench.target.address(&bench.rendezvous)?;
-            bench.rendezvous.beacon_send(target, &[0x0A, 1])?;
-            let node = peer.node;
-            for _ in 0..70 {
-                if is_pending(bench, node)? {
-                    return Ok(());
-                }
-                bench.pass(Duration::from_secs(1))?;
-            }
-            Err("not within 70 s".into())
+            fetched(bench, |bench| is_pending(bench, peer.node))
         },
     );
     cases.must(
@@ -166,16 +174,7 @@ pub(super) fn relayed(cases: &mut Cases) {
                 q["type"] == "request_handshake"
             })?;
             bench.rendezvous.relay_response(peer.node, true, now());
-            let target = bench.target.address(&bench.rendezvous)?;
-            bench.rendezvous.beacon_send(target, &[0x0A, 1])?;
-            let node = peer.node;
-            for _ in 0..70 {
-                if is_trusted(bench, node)? {
-                    return Ok(());
-                }
-                bench.pass(Duration::from_secs(1))?;
-            }
-            Err("not within 70 s".into())
+            fetched(bench, |bench| is_trusted(bench, peer.node))
         },
     );
 }

@@ -419,22 +419,25 @@ fn answers(cases: &mut Cases) {
         key.verify_strict(signed.as_bytes(), &ed25519_dalek::Signature::from_bytes(&signature))
             .map_err(|_| "the signature does not match".into())
     });
-    cases.must("ask/accepted", "TRU-8", "an accept of a node that was asked makes trust", |bench| {
-        let mut peer = asker(bench)?;
-        let (_, _client) = asked(bench, &mut peer)?;
-        let text = message(&peer, "handshake_accept", "", now()).to_string();
-        deliver(&mut peer, 41_000, text.as_bytes())?;
-        let node = peer.node;
-        becomes(bench, "trusted", |bench| is_trusted(bench, node))
-    });
-    cases.must("ask/crossed", "TRU-7", "a request of a node that was asked makes trust", |bench| {
-        let mut peer = asker(bench)?;
-        let (_, _client) = asked(bench, &mut peer)?;
-        let text = message(&peer, "handshake_request", "you too", now()).to_string();
-        deliver(&mut peer, 41_000, text.as_bytes())?;
-        let node = peer.node;
-        becomes(bench, "trusted", |bench| is_trusted(bench, node))
-    });
+    for (name, clause, what, kind, words) in [
+        ("accepted", "TRU-8", "an accept of a node that was asked makes trust", "handshake_accept", ""),
+        (
+            "crossed",
+            "TRU-7",
+            "a request of a node that was asked makes trust",
+            "handshake_request",
+            "you too",
+        ),
+    ] {
+        cases.must(&format!("ask/{name}"), clause, what, move |bench| {
+            let mut peer = asker(bench)?;
+            let (_, _client) = asked(bench, &mut peer)?;
+            let text = message(&peer, kind, words, now()).to_string();
+            deliver(&mut peer, 41_000, text.as_bytes())?;
+            let node = peer.node;
+            becomes(bench, "trusted", |bench| is_trusted(bench, node))
+        });
+    }
     cases.must("ask/rejected", "TRU-9", "a reject of a node that was asked makes no trust", |bench| {
         let mut peer = asker(bench)?;
         let (_, _client) = asked(bench, &mut peer)?;

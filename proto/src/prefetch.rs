@@ -4,17 +4,29 @@
 
 use core::ops::Range;
 
-/// Asks for the lines at `bytes`, counted from the address of `near`: a field, one byte large, of what is asked for.
-/// There is nothing that must not be asked for, and no harm in asking for too much but that the time was wasted.
+/// Asks for the lines that hold these bytes of `what`. There is no harm in asking for too much but that the time was
+/// wasted.
 #[inline]
-pub(crate) fn fetch<T>(near: &T, bytes: Range<isize>) {
-    const { assert!(size_of::<T>() == 1, "what is counted is bytes") };
+pub(crate) fn fetch<T: ?Sized>(what: &T, bytes: Range<usize>) {
     #[cfg(feature = "prefetch")]
-    for at in bytes.step_by(LINE) {
-        prefetch_index::prefetch_index(core::slice::from_ref(near), at.cast_unsigned());
+    {
+        let start = core::ptr::from_ref(what).addr();
+        for line in
+            (start.wrapping_add(bytes.start) & !(LINE - 1)..start.wrapping_add(bytes.end)).step_by(LINE)
+        {
+            // An index may name any address: nothing is read there.
+            let nothing: &[u8] = &[];
+            prefetch_index::prefetch_index(nothing, line.wrapping_sub(nothing.as_ptr().addr()));
+        }
     }
     #[cfg(not(feature = "prefetch"))]
-    let _ = (near, bytes);
+    let _ = (what, bytes);
+}
+
+/// Asks for all of `what`.
+#[inline]
+pub(crate) fn fetch_all<T: ?Sized>(what: &T) {
+    fetch(what, 0..size_of_val(what));
 }
 
 /// Bytes the processor fetches together, on the machines this is for.

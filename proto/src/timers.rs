@@ -31,7 +31,7 @@ impl TimerSlot {
     /// Asks the processor for it.
     #[inline]
     pub(crate) fn fetch(&self) {
-        crate::prefetch::fetch(&self.set, 0..1);
+        crate::prefetch::fetch_all(self);
     }
 
     /// No deadline.

@@ -137,11 +137,9 @@ impl<C: Crypto> PeerSlot<C> {
     /// Asks the processor for what every frame needs, all of it at once.
     #[inline]
     pub(crate) fn fetch(&self) {
-        const { assert!(size_of::<Self>() < isize::MAX as usize) };
-        let here = offset_of!(Self, attempts) as isize;
-        let from = (offset_of!(Self, path) + Path::HOT) as isize;
-        let to = (offset_of!(Self, tunnel) + Tunnel::<C>::HOT) as isize;
-        prefetch::fetch(&self.attempts, from - here..to - here);
+        let from = offset_of!(Self, path) + Path::HOT;
+        let to = offset_of!(Self, tunnel) + Tunnel::<C>::HOT;
+        prefetch::fetch(self, from..to);
     }
 
     /// When a copy of the last exchange is due.

@@ -62,6 +62,13 @@ pub struct FifoState {
     len: usize,
 }
 
+impl FifoState {
+    /// Whether no slot waits.
+    pub const fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+}
+
 /// A first-in first-out queue of slot numbers. Each slot stands in it at most once (the slot holds the flag), so it
 /// cannot overflow.
 #[derive(Debug)]
@@ -92,7 +99,8 @@ impl<'a> Fifo<'a> {
     pub fn pop(&mut self) -> Option<u32> {
         self.state.len = self.state.len.checked_sub(1)?;
         let slot = self.ring.get(self.state.head).copied();
-        self.state.head = (self.state.head + 1) % self.ring.len();
+        // An empty queue starts over, so that it stays in the words it has used.
+        self.state.head = if self.state.len == 0 { 0 } else { (self.state.head + 1) % self.ring.len() };
         slot
     }
 }
@@ -109,6 +117,18 @@ mod tests {
         free.give(0);
         assert_eq!((free.take(3), free.take(3), free.take(3)), (Some(0), Some(2), None));
         assert_eq!((state.used(), state.high_water()), (3, 3));
+    }
+
+    #[test]
+    fn a_fifo_that_is_emptied_stays_in_the_words_it_has_used() {
+        let (mut state, mut ring) = (FifoState::default(), [9; 4]);
+        for slot in 0..5 {
+            let mut fifo = Fifo::new(&mut state, &mut ring);
+            fifo.push(slot);
+            assert_eq!(fifo.pop(), Some(slot));
+            assert!(state.is_empty());
+        }
+        assert_eq!(ring, [4, 9, 9, 9]);
     }
 
     #[test]

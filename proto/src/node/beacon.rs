@@ -146,6 +146,12 @@ impl BeaconClient {
         self.due
     }
 
+    /// Whether [`poll_send`](Self::poll_send) may have something.
+    pub(crate) fn may_send(&self, now: Instant) -> bool {
+        !self.punches.is_empty()
+            || self.address.is_some() && (!self.requests.is_empty() || self.due.is_some_and(|at| at <= now))
+    }
+
     pub(crate) fn poll_send(&mut self, now: Instant) -> Option<BeaconSend> {
         if let Some((to, left)) = self.punches.pop_front() {
             if left > 1 {

@@ -141,6 +141,14 @@ struct Core {
 }
 
 impl Core {
+    /// Whether [`Node::poll_transmit`] may have something.
+    fn may_transmit(&self, now: Instant) -> bool {
+        self.packets_due > 0
+            || !self.ready_streams.is_empty()
+            || !self.ready_peers.is_empty()
+            || self.beacon.may_send(now)
+    }
+
     /// The slot of a peer of which `is_it` says yes. Rows are looked at by nobody else.
     fn find_peer<C: Crypto>(
         &self,
@@ -362,12 +370,23 @@ impl<M: Memory<C>, C: Crypto, R: Rng> Node<M, C, R> {
     /// Writes outgoing datagrams into `buffer`, of which at least 2048 bytes are needed and 65 536 are best.
     #[must_use]
     pub fn poll_transmit(&mut self, now: Instant, buffer: &mut [u8]) -> Option<Transmit> {
+        if !self.core.may_transmit(now) {
+            return None;
+        }
         self.ctx(now).transmit(buffer)
+    }
+
+    /// Whether [`Node::poll_event`] may have something: what a call for nothing would cost is saved.
+    pub fn may_have_events(&self) -> bool {
+        self.core.notices.len() > 0 || !self.core.reporting.is_empty() || self.core.trust.has_actions()
     }
 
     /// The next thing the owner should know.
     #[must_use]
     pub fn poll_event(&mut self, now: Instant) -> Option<Event> {
+        if !self.may_have_events() {
+            return None;
+        }
         let event = self.ctx(now).event()?;
         narrate::narrate(&event);
         Some(event)

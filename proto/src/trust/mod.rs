@@ -153,6 +153,11 @@ impl TrustState {
         })
     }
 
+    /// Whether [`Trust::poll_action`] has something.
+    pub fn has_actions(&self) -> bool {
+        self.core.persist_now || !self.core.queue.is_empty()
+    }
+
     /// When [`Trust::handle_timeout`] must be called next.
     pub const fn poll_timeout(&self) -> Option<Instant> {
         self.core.next

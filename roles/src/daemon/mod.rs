@@ -120,6 +120,8 @@ pub struct Daemon<C: Crypto, R> {
     tickets: u64,
     stores: BTreeMap<u64, StoreFor>,
     outputs: VecDeque<Output>,
+    /// No part but the node can have anything for another: nothing came in since that was found.
+    settled: bool,
     /// Datagrams on their way from the node to clients.
     scratch: Vec<u8>,
     deadline: Option<Instant>,
@@ -205,6 +207,7 @@ impl<C: Crypto + Clone + Send + 'static, R: Rng> Daemon<C, R> {
             tickets: 0,
             stores: BTreeMap::new(),
             outputs: VecDeque::new(),
+            settled: false,
             scratch: Vec::new(),
             deadline: None,
             config,
@@ -399,7 +402,9 @@ impl<C: Crypto + Clone + Send + 'static, R: Rng> Daemon<C, R> {
     /// Passes on what one part has for another, until nothing is left; says whether there was anything.
     fn settle(&mut self, now: Now) -> bool {
         let mut passed = false;
-        loop {
+        // Drivers poll until nothing is left, so most calls find nothing.
+        while !self.settled || self.node.may_have_events() {
+            self.settled = true;
             let mut quiet = true;
             while let Some(event) = self.node.poll_event(now.instant) {
                 quiet = false;
@@ -426,11 +431,11 @@ impl<C: Crypto + Clone + Send + 'static, R: Rng> Daemon<C, R> {
                     Act::Write { .. } => {}
                 }
             }
-            if quiet {
-                return passed;
+            if !quiet {
+                (self.settled, passed) = (false, true);
             }
-            passed = true;
         }
+        passed
     }
 
     fn registry_event(&mut self, now: Now, event: registry::Event<Tag>) {
@@ -508,6 +513,7 @@ impl<C: Crypto + Clone + Send + 'static, R: Rng> Role for Daemon<C, R> {
     fn handle_datagram(&mut self, now: Now, from: SocketAddr, data: &mut [u8]) {
         self.node.set_wall_clock(now.instant, now.unix_micros);
         self.node.handle_datagram(now.instant, from, data);
+        self.settled = false;
         self.settle(now);
     }
 
@@ -536,6 +542,7 @@ impl<C: Crypto + Clone + Send + 'static, R: Rng> Role for Daemon<C, R> {
             Input::Posted { ticket, result } => self.webhook.posted(now.instant, ticket, &result),
             Input::Shutdown => self.shutdown(now),
         }
+        self.settled = false;
         self.settle(now);
     }
 
@@ -549,6 +556,7 @@ impl<C: Crypto + Clone + Send + 'static, R: Rng> Role for Daemon<C, R> {
             self.phase_due(now);
             self.ipc.next_turn(via!(self, now), &mut self.numbers);
         }
+        self.settled = false;
         self.settle(now);
     }
 
@@ -579,6 +587,8 @@ impl<C: Crypto + Clone + Send + 'static, R: Rng> Role for Daemon<C, R> {
                 self.delivered = self.all_delivered();
             }
             self.deadline = self.soonest(now);
+        } else {
+            self.settled = false;
         }
         output
     }

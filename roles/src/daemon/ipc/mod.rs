@@ -141,10 +141,13 @@ impl<Id: Copy + Ord> Server<Id> {
     ) {
         let Some(client) = self.clients.get_mut(&conn) else { return };
         client.sent(bytes);
+        let waits = client.paused || client.gone;
         if !client.readable.is_empty() && client.unread() <= LOW_WATER {
             self.list(conn);
         }
-        self.process(net, numbers, conn);
+        if waits {
+            self.process(net, numbers, conn);
+        }
     }
 
     /// A client disconnected. What it wrote is still delivered.

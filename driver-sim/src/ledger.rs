@@ -232,14 +232,13 @@ impl Ledger {
 
 /// Bytes `at..at + out.len()` of the content of transfer `number`.
 pub fn content(number: usize, at: u64, out: &mut [u8]) {
-    let mut word_at = u64::MAX;
-    let mut word = [0; 8];
-    for (byte, place) in out.iter_mut().zip(at..) {
-        if place / 8 != word_at {
-            word_at = place / 8;
-            word = mix(word_at ^ (number as u64 + 1) << 40).to_le_bytes();
-        }
-        *byte = word[(place % 8) as usize];
+    let word = |at: u64| mix(at ^ (number as u64 + 1) << 40).to_le_bytes();
+    // The first word may be begun, the last cut short.
+    let begun = (at % 8) as usize;
+    let (head, rest) = out.split_at_mut(out.len().min((8 - begun) % 8));
+    head.copy_from_slice(&word(at / 8)[begun % 8..][..head.len()]);
+    for (chunk, at) in rest.chunks_mut(8).zip(at.div_ceil(8)..) {
+        chunk.copy_from_slice(&word(at)[..chunk.len()]);
     }
 }
 

@@ -3,6 +3,8 @@
 //!
 //! A link is a machine like what it connects: a datagram goes in, arrival times come out.
 
+use std::rc::Rc;
+
 use pilot_proto::{Instant, time::Duration};
 use serde::{Deserialize, Serialize};
 
@@ -66,7 +68,8 @@ impl Default for LinkConfig {
 /// One direction between two hosts.
 #[derive(Debug)]
 pub(crate) struct Link {
-    config: LinkConfig,
+    /// Most links of a world have the same.
+    config: Rc<LinkConfig>,
     dice: Dice,
     bad: bool,
     bottleneck: Bottleneck,
@@ -75,7 +78,7 @@ pub(crate) struct Link {
 }
 
 impl Link {
-    pub(crate) fn new(config: LinkConfig, dice: Dice) -> Self {
+    pub(crate) fn new(config: Rc<LinkConfig>, dice: Dice) -> Self {
         let bottleneck = Bottleneck::new(config.rate, config.queue);
         Link { config, dice, bad: false, bottleneck, last_arrival: Instant::ORIGIN }
     }
@@ -147,7 +150,7 @@ mod tests {
     fn link(change: impl FnOnce(&mut LinkConfig)) -> Link {
         let mut config = LinkConfig::default();
         change(&mut config);
-        Link::new(config, Dice::named(1, "link", &[]))
+        Link::new(Rc::new(config), Dice::named(1, "link", &[]))
     }
 
     #[test]
@@ -193,7 +196,7 @@ mod tests {
         let mut link = link(|c| c.mtu = 1200);
         assert!(link.send(Instant::ORIGIN, &mut [0; 1200]).is_ok());
         assert_eq!(link.send(Instant::ORIGIN, &mut [0; 1201]), Err(Loss::TooLarge));
-        link.config.fragments = true;
+        Rc::make_mut(&mut link.config).fragments = true;
         assert!(link.send(Instant::ORIGIN, &mut [0; 9000]).is_ok());
     }
 

@@ -6,6 +6,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::{IpAddr, Ipv4Addr, SocketAddr},
+    rc::Rc,
 };
 
 use pilot_proto::{Instant, time::Duration};
@@ -84,8 +85,8 @@ pub(crate) struct Net {
     realms: Vec<Realm>,
     places: Vec<(RealmId, IpAddr)>,
     links: FxHashMap<(HostId, HostId), Link>,
-    shapes: BTreeMap<(HostId, HostId), LinkConfig>,
-    default: LinkConfig,
+    shapes: BTreeMap<(HostId, HostId), Rc<LinkConfig>>,
+    default: Rc<LinkConfig>,
     routers: Vec<Router>,
     /// The router each host is behind.
     behind: BTreeMap<HostId, usize>,
@@ -101,7 +102,7 @@ impl Net {
             places: Vec::new(),
             links: FxHashMap::default(),
             shapes: BTreeMap::new(),
-            default,
+            default: Rc::new(default),
             routers: Vec::new(),
             behind: BTreeMap::new(),
             cut: BTreeSet::new(),
@@ -245,7 +246,7 @@ impl Net {
     /// Gives one direction a shape of its own.
     pub(crate) fn shape(&mut self, from: HostId, to: HostId, config: LinkConfig) {
         self.links.remove(&(from, to));
-        self.shapes.insert((from, to), config);
+        self.shapes.insert((from, to), Rc::new(config));
     }
 
     /// Puts a router in front of hosts.

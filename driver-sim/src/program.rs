@@ -11,6 +11,9 @@ use crate::{dice::Dice, ledger::Ledger, net::HostId};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ProgramId(pub(crate) usize);
 
+/// A script that writes more than so many bytes at once hears when there is room again ([`What::Room`]).
+pub(crate) const CROWDED: usize = 64 << 10;
+
 /// What a script is told.
 #[derive(Debug)]
 pub enum What {
@@ -20,7 +23,7 @@ pub enum What {
     Disconnected,
     /// The daemon said something.
     Event(client::Event),
-    /// The daemon has taken what was written, so there is room for more.
+    /// The daemon has taken what was written, so there is room for more; said after more than 64 KiB at once.
     Room,
     /// The instant the script asked for has come.
     Woken,
@@ -86,6 +89,15 @@ pub(crate) struct Program {
     pub(crate) dice: Dice,
     /// When the script wants to be woken.
     pub(crate) wake: Option<Instant>,
+    /// What it wrote last was more than [`CROWDED`].
+    pub(crate) crowded: bool,
     /// It has left for good.
     pub(crate) gone: bool,
+}
+
+impl Program {
+    /// Whether it is to hear that its daemon has taken something.
+    pub(crate) fn waits_for_room(&self) -> bool {
+        self.crowded || !self.client.output().is_empty()
+    }
 }

@@ -1,35 +1,47 @@
 //! What is going to happen, ordered by (time, sequence): there are no ticks, and two things of one instant happen in the
 //! order in which they were decided.
 //!
-//! It is a radix heap (Ahuja, Mehlhorn, Orlin, Tarjan): nothing is ever put before what was taken last, so an entry lies in
-//! the bucket of the highest bit in which its time differs from that time, and moves a few times, always to a lower
-//! bucket, until it is due. All of it is walking through arrays in order, where a binary heap jumps about in memory.
+//! It is a hierarchy of timing wheels (Varghese and Lauck): nothing is ever put before what was taken last, so an entry
+//! lies in the wheel of the highest digit in which its time differs from that time, in the slot of that digit, and moves a
+//! few times, always to a lower wheel, until it is due. All of it is walking through arrays in order, where a binary heap
+//! jumps about in memory.
 
 use std::collections::VecDeque;
 
-use pilot_proto::Instant;
+use pilot_proto::{Instant, time::Duration};
 
-/// Bits of a time, and a bucket for what is due.
-const BUCKETS: usize = 65;
+/// Bits of a time that one wheel stands for.
+const DIGIT: u32 = 6;
+const SLOTS: usize = 1 << DIGIT;
+/// As many as a time has digits.
+const WHEELS: usize = u64::BITS.div_ceil(DIGIT) as usize;
 
 /// The event queue.
 #[derive(Debug)]
 pub(crate) struct Queue<E> {
-    /// Bucket 0 is due at `last`; bucket `n` differs from it in bit `n - 1` and in none above. Entries of one instant lie in
-    /// one bucket, in their order.
-    buckets: [VecDeque<(Instant, u32)>; BUCKETS],
-    /// Bit `n` is set while bucket `n` is not empty.
-    filled: u128,
+    wheels: [Wheel; WHEELS],
+    /// Bit `n` is set while wheel `n` is not empty.
+    filled: u16,
+    /// Nothing is left before this.
     last: Instant,
     /// The events, apart from what is sorted; entries name their place.
     events: Vec<Option<E>>,
     free: Vec<u32>,
 }
 
+/// Entries that differ from `last` in one digit and in none above. Those of one instant lie in one slot, in their order.
+#[derive(Debug)]
+struct Wheel {
+    slots: [VecDeque<(Instant, u32)>; SLOTS],
+    /// Bit `n` is set while slot `n` is not empty.
+    filled: u64,
+}
+
 impl<E> Default for Queue<E> {
     fn default() -> Self {
+        let wheel = || Wheel { slots: std::array::from_fn(|_| VecDeque::new()), filled: 0 };
         Queue {
-            buckets: std::array::from_fn(|_| VecDeque::new()),
+            wheels: std::array::from_fn(|_| wheel()),
             filled: 0,
             last: Instant::ORIGIN,
             events: Vec::new(),
@@ -56,36 +68,68 @@ impl<E> Queue<E> {
 
     fn put(&mut self, entry: (Instant, u32)) {
         let differs = entry.0.as_micros() ^ self.last.as_micros();
-        let bucket = (u64::BITS - differs.leading_zeros()) as usize;
-        self.buckets[bucket].push_back(entry);
-        self.filled |= 1 << bucket;
+        let wheel = differs.checked_ilog2().unwrap_or(0) / DIGIT;
+        let slot = digit(entry.0, wheel);
+        let wheel = wheel as usize;
+        self.wheels[wheel].slots[slot].push_back(entry);
+        self.wheels[wheel].filled |= 1 << slot;
+        self.filled |= 1 << wheel;
     }
 
     /// The next event, unless it happens after `end`.
     pub(crate) fn pop(&mut self, end: Instant) -> Option<(Instant, E)> {
-        let bucket = self.filled.trailing_zeros() as usize;
-        let first = match bucket {
-            0 => self.last,
-            _ => self.buckets.get(bucket)?.iter().map(|entry| entry.0).min()?,
-        };
-        if first > end {
-            return None;
+        loop {
+            let wheel = self.filled.trailing_zeros();
+            let filled = self.wheels.get(wheel as usize)?;
+            let slot = filled.filled.trailing_zeros();
+            // When the slot begins: in the lowest wheel that is when its entries are due.
+            let place = wheel * DIGIT;
+            let above = self.last.as_micros() >> place & !(SLOTS as u64 - 1);
+            let start = Instant::from_micros((above | u64::from(slot)) << place);
+            let after = start + Duration::from_micros(1 << place);
+            let mut times = filled.slots[slot as usize].iter().map(|entry| entry.0);
+            // Time goes no further than what is asked for, so a slot that goes beyond is looked through.
+            if start > end || after > end && times.all(|at| at > end) {
+                return None;
+            }
+            self.last = start;
+            if wheel == 0 {
+                return self.take(slot as usize);
+            }
+            self.sort(wheel as usize, slot as usize);
         }
-        if bucket > 0 {
-            self.last = first;
-            self.filled &= !(1 << bucket);
-            let mut entries = std::mem::take(&mut self.buckets[bucket]);
-            entries.drain(..).for_each(|entry| self.put(entry));
-            // Its memory is used again.
-            self.buckets[bucket] = entries;
-        }
-        let (at, place) = self.buckets[0].pop_front()?;
-        if self.buckets[0].is_empty() {
-            self.filled &= !1;
+    }
+
+    /// The first of the events that are due.
+    fn take(&mut self, slot: usize) -> Option<(Instant, E)> {
+        let (at, place) = self.wheels[0].slots[slot].pop_front()?;
+        if self.wheels[0].slots[slot].is_empty() {
+            self.emptied(0, slot);
         }
         self.free.push(place);
         Some((at, self.events[place as usize].take()?))
     }
+
+    /// Moves the entries of a slot that has begun to lower wheels.
+    fn sort(&mut self, wheel: usize, slot: usize) {
+        self.emptied(wheel, slot);
+        let mut entries = std::mem::take(&mut self.wheels[wheel].slots[slot]);
+        entries.drain(..).for_each(|entry| self.put(entry));
+        // Its memory is used again.
+        self.wheels[wheel].slots[slot] = entries;
+    }
+
+    fn emptied(&mut self, wheel: usize, slot: usize) {
+        self.wheels[wheel].filled &= !(1 << slot);
+        if self.wheels[wheel].filled == 0 {
+            self.filled &= !(1 << wheel);
+        }
+    }
+}
+
+/// The slot of a time in a wheel.
+fn digit(at: Instant, wheel: u32) -> usize {
+    (at.as_micros() >> (wheel * DIGIT)) as usize % SLOTS
 }
 
 #[cfg(test)]

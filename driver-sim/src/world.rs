@@ -1,7 +1,7 @@
 //! The world: hosts, programs and a network on one thread, moved by an event queue. It takes no protocol decision; it does
 //! what the drivers do, with time, chance and failure in its hands.
 
-use std::net::IpAddr;
+use std::{collections::VecDeque, net::IpAddr};
 
 use pilot_keylog::KeyLog;
 use pilot_proto::{Instant, time::Duration};
@@ -177,6 +177,9 @@ pub struct World {
     breach: Option<Breach>,
     counters: Counters,
     posts: Vec<Vec<u8>>,
+    /// Whose role has its turn, and what the operating system took of its connections meanwhile.
+    turn: Option<HostId>,
+    taken: VecDeque<(ConnId, usize)>,
     buffer: Vec<u8>,
     /// Buffers of datagrams that are gone, to be used again.
     spare: Vec<Vec<u8>>,
@@ -209,6 +212,8 @@ impl World {
             breach: None,
             counters: Counters::default(),
             posts: Vec::new(),
+            turn: None,
+            taken: VecDeque::new(),
             buffer: vec![0; 65_536],
             spare: Vec::new(),
         }

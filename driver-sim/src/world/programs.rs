@@ -12,7 +12,7 @@ use crate::{
     dice::Dice,
     net::HostId,
     pipe::Heard,
-    program::{Io, Program, ProgramId, Script, What},
+    program::{CROWDED, Io, Program, ProgramId, Script, What},
 };
 
 /// How often a program looks whether the daemon listens.
@@ -30,6 +30,7 @@ impl World {
             stream: None,
             dice: Dice::named(self.seed, "program", &[id.0 as u64]),
             wake: None,
+            crowded: false,
             gone: false,
         });
         self.queue.push(self.now, Event::Program(id));
@@ -191,6 +192,7 @@ impl World {
         let Some(s) = self.streams.get_mut(&stream) else { return };
         if s.halves[0].queued() == 0 && !program.client.output().is_empty() {
             let output = program.client.output().to_vec();
+            program.crowded = output.len() > CROWDED;
             program.client.wrote(output.len());
             s.halves[0].send(output);
             self.pump(stream, 0);

@@ -126,10 +126,16 @@ impl World {
         }
         if pumped.taken > 0 {
             match end {
+                End::Host(host, conn) if self.turn == Some(host) => {
+                    self.taken.push_back((conn, pumped.taken));
+                }
                 End::Host(host, conn) => {
                     self.tell(host, self.now, Told::Sent { conn, bytes: pumped.taken });
                 }
-                End::Program(program) => self.queue.push(self.now + LOCAL, Event::Taken(program)),
+                End::Program(program) if self.programs[program.0].waits_for_room() => {
+                    self.queue.push(self.now + LOCAL, Event::Taken(program));
+                }
+                End::Program(_) => {}
             }
         }
         if pumped.finished {

@@ -44,8 +44,15 @@ impl World {
         let host = &mut self.hosts[id.0];
         let Some(mut role) = host.role.take() else { return };
         let now = host.clock.read(self.now);
+        self.turn = Some(id);
         input(&mut *role, now);
         self.drain(id, &mut *role, now);
+        // What an operating system takes at once, a driver tells at once.
+        while let Some((conn, bytes)) = self.taken.pop_front() {
+            role.handle_input(now, Input::Sent { conn, bytes });
+            self.drain(id, &mut *role, now);
+        }
+        self.turn = None;
         if self.eyes.are_open() {
             self.eyes.look(self.moment(id), &mut *role);
         }

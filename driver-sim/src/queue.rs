@@ -8,7 +8,7 @@
 
 use std::collections::VecDeque;
 
-use pilot_proto::{Instant, time::Duration};
+use pilot_proto::Instant;
 
 /// Bits of a time that one wheel stands for.
 const DIGIT: u32 = 6;
@@ -85,14 +85,13 @@ impl<E> Queue<E> {
             // When the slot begins: in the lowest wheel that is when its entries are due.
             let place = wheel * DIGIT;
             let above = self.last.as_micros() >> place & !(SLOTS as u64 - 1);
-            let start = Instant::from_micros((above | u64::from(slot)) << place);
-            let after = start + Duration::from_micros(1 << place);
-            let mut times = filled.slots[slot as usize].iter().map(|entry| entry.0);
+            let start = (above | u64::from(slot)) << place;
             // Time goes no further than what is asked for, so a slot that goes beyond is looked through.
-            if start > end || after > end && times.all(|at| at > end) {
+            let goes_beyond = start | ((1 << place) - 1) > end.as_micros();
+            if goes_beyond && filled.slots[slot as usize].iter().all(|entry| entry.0 > end) {
                 return None;
             }
-            self.last = start;
+            self.last = Instant::from_micros(start);
             if wheel == 0 {
                 return self.take(slot as usize);
             }

@@ -125,6 +125,7 @@ on_errors! {
 impl<M: Memory<C>, C: Crypto, R: Rng> Node<M, C, R> {
     /// Accepts streams on `port`.
     pub fn listen(&mut self, port: u16) -> Result<(), ListenError> {
+        self.grow();
         let max = self.memory.parts().listeners.len();
         let mut listeners = self.listeners();
         if listeners.contains(port) {

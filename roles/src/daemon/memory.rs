@@ -129,7 +129,9 @@ mod tests {
     use super::*;
     use pilot_proto::{
         Instant,
-        crypto::RustCrypto,
+        crypto::{Ed25519Seed, Identity, RustCrypto},
+        node::{Config, Node},
+        rng::SeededRng,
         timers::{Timers, TimersState},
     };
 
@@ -145,6 +147,17 @@ mod tests {
             for id in [last_stream, last_peer] {
                 assert_eq!(timers.set(id as u32, Some(Instant::ORIGIN)), Ok(()), "{peers} {streams}");
             }
+        }
+    }
+
+    #[test]
+    fn a_program_may_bind_many_ports_in_one_breath() {
+        let bounds = Bounds { peers: 4, streams: 4, stream_bytes: 1 << 16, trusted: 4 };
+        let identity = Identity::new(7, Ed25519Seed::from_bytes([1; 32]), &RustCrypto);
+        let memory = OwnedMemory::<RustCrypto>::new(bounds);
+        let mut node = Node::new(Config::default(), identity, memory, RustCrypto, SeededRng::new(1));
+        for port in 2000..2200 {
+            assert_eq!(node.listen(port), Ok(()), "no poll in between");
         }
     }
 

@@ -6,6 +6,9 @@ use pilot_roles::Now;
 /// Where every simulated wall clock that is right starts: 2026-04-06T04:48:07Z.
 pub(crate) const EPOCH_MICROS: i64 = 1_775_450_887_000_000;
 
+/// Microseconds of a second, and the whole in parts per million.
+const MILLION: u64 = 1_000_000;
+
 /// How a host reads the world's time.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Clock {
@@ -21,11 +24,11 @@ impl Clock {
     /// What the host reads.
     pub(crate) fn read(&self, world: Instant) -> Now {
         let passed = world.since(self.born).as_micros() as u64;
-        let local = match self.drift_ppm {
-            // Nearly all clocks are right, and wide divisions take long.
-            0 => passed,
-            drift => (i128::from(passed) + i128::from(passed) * i128::from(drift) / 1_000_000) as u64,
-        };
+        // Seconds and the rest apart, so that nothing is wider than a word.
+        let (seconds, rest) = ((passed / MILLION) as i64, (passed % MILLION) as i64);
+        let drift = i64::from(self.drift_ppm);
+        let ahead = seconds.saturating_mul(drift).saturating_add(rest * drift / MILLION as i64);
+        let local = passed.saturating_add_signed(ahead);
         Now {
             instant: Instant::from_micros(local),
             unix_micros: EPOCH_MICROS + world.as_micros() as i64 + self.wall_offset,
@@ -34,12 +37,9 @@ impl Clock {
 
     /// The first instant of the world at which the host reads `local` or later.
     pub(crate) fn when(&self, local: Instant) -> Instant {
-        if self.drift_ppm == 0 {
-            return Instant::from_micros(self.born.as_micros().saturating_add(local.as_micros()));
-        }
-        let rate = 1_000_000 + i128::from(self.drift_ppm);
-        let passed = (i128::from(local.as_micros()) * 1_000_000).div_euclid(rate).max(0);
-        let micros = u64::try_from(passed).unwrap_or(u64::MAX);
+        let rate = MILLION.saturating_add_signed(self.drift_ppm.into()).max(1);
+        let (whole, rest) = (local.as_micros() / rate, local.as_micros() % rate);
+        let micros = whole.saturating_mul(MILLION).saturating_add(rest * MILLION / rate);
         let mut at = Instant::from_micros(self.born.as_micros().saturating_add(micros));
         while self.read(at).instant < local && at.as_micros() < u64::MAX {
             at = at + core::time::Duration::from_micros(1);

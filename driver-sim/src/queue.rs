@@ -39,9 +39,11 @@ struct Wheel {
 
 impl<E> Default for Queue<E> {
     fn default() -> Self {
-        let wheel = || Wheel { slots: std::array::from_fn(|_| VecDeque::new()), filled: 0 };
         Queue {
-            wheels: std::array::from_fn(|_| wheel()),
+            wheels: std::array::from_fn(|_| Wheel {
+                slots: std::array::from_fn(|_| VecDeque::new()),
+                filled: 0,
+            }),
             filled: 0,
             last: Instant::ORIGIN,
             events: Vec::new(),
@@ -79,23 +81,23 @@ impl<E> Queue<E> {
     /// The next event, unless it happens after `end`.
     pub(crate) fn pop(&mut self, end: Instant) -> Option<(Instant, E)> {
         loop {
-            let wheel = self.filled.trailing_zeros();
-            let filled = self.wheels.get(wheel as usize)?;
-            let slot = filled.filled.trailing_zeros();
+            let number = self.filled.trailing_zeros();
+            let wheel = self.wheels.get(number as usize)?;
+            let slot = wheel.filled.trailing_zeros();
             // When the slot begins: in the lowest wheel that is when its entries are due.
-            let place = wheel * DIGIT;
+            let place = number * DIGIT;
             let above = self.last.as_micros() >> place & !(SLOTS as u64 - 1);
             let start = (above | u64::from(slot)) << place;
             // Time goes no further than what is asked for, so a slot that goes beyond is looked through.
             let goes_beyond = start | ((1 << place) - 1) > end.as_micros();
-            if goes_beyond && filled.slots[slot as usize].iter().all(|entry| entry.0 > end) {
+            if goes_beyond && wheel.slots[slot as usize].iter().all(|entry| entry.0 > end) {
                 return None;
             }
             self.last = Instant::from_micros(start);
-            if wheel == 0 {
+            if number == 0 {
                 return self.take(slot as usize);
             }
-            self.sort(wheel as usize, slot as usize);
+            self.sort(number as usize, slot as usize);
         }
     }
 

@@ -513,7 +513,6 @@ impl<C: Crypto + Clone + Send + 'static, R: Rng> Role for Daemon<C, R> {
     fn handle_datagram(&mut self, now: Now, from: SocketAddr, data: &mut [u8]) {
         self.node.set_wall_clock(now.instant, now.unix_micros);
         self.node.handle_datagram(now.instant, from, data);
-        self.settled = false;
         self.settle(now);
     }
 
@@ -587,8 +586,6 @@ impl<C: Crypto + Clone + Send + 'static, R: Rng> Role for Daemon<C, R> {
                 self.delivered = self.all_delivered();
             }
             self.deadline = self.soonest(now);
-        } else {
-            self.settled = false;
         }
         output
     }

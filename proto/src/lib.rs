@@ -123,7 +123,7 @@
 //! 4. [`stream`]: bytes that arrive complete and in order: windows, loss, congestion, ends.
 //! 5. [`node`]: all of them for many peers and streams, in constant time per datagram. **Start here to use the crate.**
 //! 6. The tools, all over lent memory: [`time`] and [`timers`], [`rng`], [`pool`] (stream data), [`ring`] (records that
-//!    wait), [`slots`] and [`table`] (rows and how to find them), [`base64`].
+//!    wait), [`slots`] and [`table`] (rows and how to find them), [`prefetch`] (rows before they are needed), [`base64`].
 //!
 //! The protocol in words, clause by clause, is in the folder `spec` of the repository; code and tests cite the clauses.
 //!
@@ -173,7 +173,7 @@ pub mod path;
 pub mod planted;
 pub mod pool;
 pub mod port;
-mod prefetch;
+pub mod prefetch;
 pub mod ring;
 pub mod rng;
 pub mod slots;

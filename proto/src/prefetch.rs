@@ -7,7 +7,7 @@ use core::ops::Range;
 /// Asks for the lines that hold these bytes of `what`. There is no harm in asking for too much but that the time was
 /// wasted.
 #[inline]
-pub(crate) fn fetch<T: ?Sized>(what: &T, bytes: Range<usize>) {
+pub fn fetch<T: ?Sized>(what: &T, bytes: Range<usize>) {
     #[cfg(feature = "prefetch")]
     {
         let start = core::ptr::from_ref(what).addr();
@@ -25,7 +25,7 @@ pub(crate) fn fetch<T: ?Sized>(what: &T, bytes: Range<usize>) {
 
 /// Asks for all of `what`.
 #[inline]
-pub(crate) fn fetch_all<T: ?Sized>(what: &T) {
+pub fn fetch_all<T: ?Sized>(what: &T) {
     fetch(what, 0..size_of_val(what));
 }
 

@@ -53,6 +53,7 @@ use crate::{
     addr::Addr,
     crypto::{Crypto, Identity},
     pool::PoolState,
+    prefetch,
     ring::{Ring, RingState},
     rng::Rng,
     slots::{Fifo, FifoState, Free, FreeState},
@@ -137,7 +138,7 @@ struct Core {
     exchange_sources: SourceLimiter<EXCHANGE_SOURCES>,
     counters: Counters,
     /// Which of [`Table::ALL`] the owner lets grow no more.
-    refused: [bool; Table::ALL.len()],
+    refused: u8,
 }
 
 impl Core {
@@ -167,6 +168,17 @@ impl Core {
         }
         if let Some(timer) = parts.timers.get(peer_timer(slot) as usize) {
             timer.fetch();
+        }
+    }
+
+    /// Asks the processor for what a segment of the stream needs; [`NONE`] is no stream.
+    #[inline]
+    fn fetch_stream<C: Crypto>(parts: &Parts<'_, C>, slot: u32) {
+        if let Some(stream) = parts.streams.get(slot as usize) {
+            prefetch::fetch_all(stream);
+            if let Some(timer) = parts.timers.get(stream_timer(slot) as usize) {
+                timer.fetch();
+            }
         }
     }
 }
@@ -223,7 +235,7 @@ impl<M: Memory<C>, C: Crypto, R: Rng> Node<M, C, R> {
             complaints: Bucket::full(COMPLAINT_RATE),
             exchange_sources: SourceLimiter::new(EXCHANGE_BURST),
             counters: Counters::default(),
-            refused: [false; Table::ALL.len()],
+            refused: 0,
         };
         Node { config, identity, crypto, rng, memory, core }
     }
@@ -244,31 +256,29 @@ impl<M: Memory<C>, C: Crypto, R: Rng> Node<M, C, R> {
     /// Asks the owner for room before a call that may need it. Where the owner has no more, the call finds the table
     /// full.
     fn grow(&mut self) {
-        if self.short() == [false; Table::ALL.len()] {
+        if self.short() == 0 {
             return;
         }
         for (at, table) in Table::ALL.into_iter().enumerate() {
-            while self.short().get(at) == Some(&true) {
+            while self.short() & 1 << at != 0 {
                 if table == Table::Notices {
                     // A queue that goes around its end would be torn apart.
                     Notices::new(&mut self.core.notices, self.memory.parts().notices).straighten();
                 }
                 if !self.memory.more(table) {
-                    if let Some(refused) = self.core.refused.get_mut(at) {
-                        *refused = true;
-                    }
+                    self.core.refused |= 1 << at;
                     break;
                 }
             }
         }
     }
 
-    /// Which of [`Table::ALL`] may be too small for the next call and can grow.
-    fn short(&mut self) -> [bool; Table::ALL.len()] {
+    /// Which of [`Table::ALL`] may be too small for the next call and can grow, a bit for each.
+    fn short(&mut self) -> u8 {
         let (core, parts) = (&self.core, self.memory.parts());
         let [trusted, pending, intents] = core.trust.used();
         let peers = core.peer_free.used();
-        let short = [
+        let short: [bool; Table::ALL.len()] = [
             peers >= parts.peers.len(),
             core.stream_free.used() >= parts.streams.len(),
             core.listeners >= parts.listeners.len(),
@@ -279,7 +289,7 @@ impl<M: Memory<C>, C: Crypto, R: Rng> Node<M, C, R> {
             intents + SPARE > parts.intents.len(),
             core.trust.seen_wanted() > parts.seen.len(),
         ];
-        core::array::from_fn(|at| short.get(at) == Some(&true) && core.refused.get(at) == Some(&false))
+        short.into_iter().rev().fold(0, |bits, short| bits << 1 | u8::from(short)) & !core.refused
     }
 
     /// Tells the node its id, after every registration. Peers see the new id with the next frame, and what could not be
@@ -370,10 +380,15 @@ impl<M: Memory<C>, C: Crypto, R: Rng> Node<M, C, R> {
     /// Writes outgoing datagrams into `buffer`, of which at least 2048 bytes are needed and 65 536 are best.
     #[must_use]
     pub fn poll_transmit(&mut self, now: Instant, buffer: &mut [u8]) -> Option<Transmit> {
-        if !self.core.may_transmit(now) {
+        if !self.may_transmit(now) {
             return None;
         }
         self.ctx(now).transmit(buffer)
+    }
+
+    /// Whether [`Node::poll_transmit`] may have something or change anything.
+    pub fn may_transmit(&self, now: Instant) -> bool {
+        self.core.may_transmit(now)
     }
 
     /// Whether [`Node::poll_event`] may have something: what a call for nothing would cost is saved.

@@ -324,7 +324,10 @@ impl<C: Crypto, R: Rng> Ctx<'_, C, R> {
         let row = self.parts.streams.get_mut(id.slot as usize).ok_or(StreamError::Unknown)?;
         let stream = row.stream.as_mut().ok_or(StreamError::Unknown)?;
         let read = stream.read(now, out, &mut pool).map_err(|_| StreamError::NotOpen);
-        self.after_stream(id.slot);
+        // Where nothing was, nothing has changed.
+        if read != Ok(Read::Empty) {
+            self.after_stream(id.slot);
+        }
         read
     }
 

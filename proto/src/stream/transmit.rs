@@ -35,17 +35,17 @@ impl Stream {
             Phase::SynReceived { .. } => due.probe.then_some(Next::Probe),
             Phase::Open { .. } => {
                 let all_arrived = self.sender.queue.is_empty() || crate::planted!(FinBeforeData);
-                let open = [
-                    (due.syn_ack, Next::SynAck),
-                    (self.sender.lost_gate().is_open(now), Next::Lost),
-                    (self.new_gate().is_open(now), Next::New),
-                    (due.fin_ack, Next::FinAck),
-                    (due.fin || self.fin_out == FinOut::Requested && all_arrived, Next::Fin),
-                    (due.probe || self.sender.probe_due, Next::Probe),
-                    (self.acks.is_due(now), Next::Ack),
-                    (self.acks.repeats_due(), Next::Repeat),
-                ];
-                open.into_iter().find_map(|(due, next)| due.then_some(next))
+                Some(match () {
+                    () if due.syn_ack => Next::SynAck,
+                    () if self.sender.lost_gate().is_open(now) => Next::Lost,
+                    () if self.new_gate().is_open(now) => Next::New,
+                    () if due.fin_ack => Next::FinAck,
+                    () if due.fin || self.fin_out == FinOut::Requested && all_arrived => Next::Fin,
+                    () if due.probe || self.sender.probe_due => Next::Probe,
+                    () if self.acks.is_due(now) => Next::Ack,
+                    () if self.acks.repeats_due() => Next::Repeat,
+                    () => return None,
+                })
             }
             Phase::TimeWait { .. } => due.fin_ack.then_some(Next::FinAck),
             Phase::Closed => None,

@@ -122,6 +122,8 @@ pub struct Daemon<C: Crypto, R> {
     outputs: VecDeque<Output>,
     /// No part but the node can have anything for another: nothing came in since that was found.
     settled: bool,
+    /// `deadline` is that of the node as it is.
+    timed: bool,
     /// Datagrams on their way from the node to clients.
     scratch: Vec<u8>,
     deadline: Option<Instant>,
@@ -208,6 +210,7 @@ impl<C: Crypto + Clone + Send + 'static, R: Rng> Daemon<C, R> {
             stores: BTreeMap::new(),
             outputs: VecDeque::new(),
             settled: false,
+            timed: false,
             scratch: Vec::new(),
             deadline: None,
             config,
@@ -393,16 +396,25 @@ impl<C: Crypto + Clone + Send + 'static, R: Rng> Daemon<C, R> {
     }
 
     /// When the node, or a local program with more to ask than fits into a turn, must be looked at again.
-    fn soonest(&mut self, now: Now) -> Option<Instant> {
-        if self.ipc.has_more() { Some(now.instant) } else { self.node.poll_timeout() }
+    /// Finds out when it must be called next, unless nothing happened since.
+    fn time(&mut self, now: Now) {
+        if !self.timed {
+            self.timed = true;
+            self.deadline = if self.ipc.has_more() { Some(now.instant) } else { self.node.poll_timeout() };
+        }
     }
 
     // --- passing on --------------------------------------------------------------------------------------------
 
-    /// Passes on what one part has for another, until nothing is left; says whether there was anything.
+    /// Passes on what one part has for another, until nothing is left; says whether there was anything. Drivers poll until
+    /// nothing is left, so most calls find nothing.
+    #[inline]
     fn settle(&mut self, now: Now) -> bool {
+        (!self.settled || self.node.may_have_events()) && self.pass_on(now)
+    }
+
+    fn pass_on(&mut self, now: Now) -> bool {
         let mut passed = false;
-        // Drivers poll until nothing is left, so most calls find nothing.
         while !self.settled || self.node.may_have_events() {
             self.settled = true;
             let mut quiet = true;
@@ -432,7 +444,7 @@ impl<C: Crypto + Clone + Send + 'static, R: Rng> Daemon<C, R> {
                 }
             }
             if !quiet {
-                (self.settled, passed) = (false, true);
+                (self.settled, self.timed, passed) = (false, false, true);
             }
         }
         passed
@@ -513,6 +525,7 @@ impl<C: Crypto + Clone + Send + 'static, R: Rng> Role for Daemon<C, R> {
     fn handle_datagram(&mut self, now: Now, from: SocketAddr, data: &mut [u8]) {
         self.node.set_wall_clock(now.instant, now.unix_micros);
         self.node.handle_datagram(now.instant, from, data);
+        self.timed = false;
         self.settle(now);
     }
 
@@ -522,6 +535,10 @@ impl<C: Crypto + Clone + Send + 'static, R: Rng> Role for Daemon<C, R> {
 
     fn handle_input(&mut self, now: Now, input: Input<'_>) {
         self.node.set_wall_clock(now.instant, now.unix_micros);
+        self.timed = false;
+        // Of most that programs say only the node hears, and that tells if it has something for others.
+        let local = matches!(input, Input::Bytes { conn, .. } if !self.registry.owns(conn))
+            || matches!(input, Input::Sent { .. });
         match input {
             Input::Started { udp } => self.start(now, udp),
             Input::Listening { result: Ok(()), .. } => {
@@ -533,7 +550,7 @@ impl<C: Crypto + Clone + Send + 'static, R: Rng> Role for Daemon<C, R> {
                 self.exit(1);
             }
             Input::Opened { conn, listener, .. } => self.opened(now, conn, listener),
-            Input::Bytes { conn, data } if self.registry.owns(conn) => self.registry.bytes(now, conn, data),
+            Input::Bytes { conn, data } if !local => self.registry.bytes(now, conn, data),
             Input::Bytes { conn, data } => self.ipc.bytes(via!(self, now), &mut self.numbers, conn, data),
             Input::Sent { conn, bytes } => self.ipc.sent(via!(self, now), &mut self.numbers, conn, bytes),
             Input::Closed { conn, reason } => self.closed(now, conn, reason),
@@ -541,7 +558,7 @@ impl<C: Crypto + Clone + Send + 'static, R: Rng> Role for Daemon<C, R> {
             Input::Posted { ticket, result } => self.webhook.posted(now.instant, ticket, &result),
             Input::Shutdown => self.shutdown(now),
         }
-        self.settled = false;
+        self.settled &= local && !self.ipc.take_stirred();
         self.settle(now);
     }
 
@@ -555,11 +572,12 @@ impl<C: Crypto + Clone + Send + 'static, R: Rng> Role for Daemon<C, R> {
             self.phase_due(now);
             self.ipc.next_turn(via!(self, now), &mut self.numbers);
         }
-        self.settled = false;
+        (self.settled, self.timed) = (false, false);
         self.settle(now);
     }
 
     fn poll_transmit(&mut self, now: Now, buf: &mut [u8]) -> Option<Transmit> {
+        self.timed &= !self.node.may_transmit(now.instant);
         let transmit = match self.phase {
             Phase::New | Phase::Ended => None,
             _ => self.node.poll_transmit(now.instant, buf),
@@ -567,14 +585,19 @@ impl<C: Crypto + Clone + Send + 'static, R: Rng> Role for Daemon<C, R> {
         if transmit.is_none() {
             // Sending may raise questions, such as where a peer is. They must not wait for the next timer, and the
             // driver may have polled outputs for the last time.
-            let passed = self.settle(now);
-            self.deadline = if passed { Some(now.instant) } else { self.soonest(now) };
+            if self.settle(now) {
+                self.deadline = Some(now.instant);
+            } else {
+                self.time(now);
+            }
         }
         transmit
     }
 
     fn poll_output(&mut self, now: Now) -> Option<Output> {
         self.settle(now);
+        // What goes to programs is read from the node only now.
+        self.timed &= !self.ipc.has_output();
         let output = self
             .outputs
             .pop_front()
@@ -585,7 +608,7 @@ impl<C: Crypto + Clone + Send + 'static, R: Rng> Role for Daemon<C, R> {
             if matches!(self.phase, Phase::Ending { .. }) {
                 self.delivered = self.all_delivered();
             }
-            self.deadline = self.soonest(now);
+            self.time(now);
         }
         output
     }

@@ -72,6 +72,11 @@ impl<Id: Copy + Ord> Server<Id> {
         self.clients.values().any(|client| client.watches)
     }
 
+    /// Whether [`Server::poll_output`] has something to do.
+    pub(crate) fn has_output(&self) -> bool {
+        !self.outputs.is_empty() || !self.listed.is_empty()
+    }
+
     /// The next thing the driver should do. Only now is stream data read, so that it comes in large pieces.
     pub(crate) fn poll_output(&mut self, net: &mut impl Net<Id = Id>) -> Option<Output> {
         if let Some(output) = self.outputs.pop_front() {

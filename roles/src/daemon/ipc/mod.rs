@@ -67,6 +67,8 @@ pub(crate) struct Server<Id> {
     listed: VecDeque<ConnId>,
     outputs: VecDeque<Output>,
     asks: VecDeque<Ask>,
+    /// See [`Server::take_stirred`].
+    stirred: bool,
     /// Clients that have used up their turn.
     resting: VecDeque<ConnId>,
     dropped_datagrams: u64,
@@ -87,6 +89,7 @@ impl<Id: Copy + Ord> Server<Id> {
             listed: VecDeque::new(),
             outputs: VecDeque::new(),
             asks: VecDeque::new(),
+            stirred: false,
             resting: VecDeque::new(),
             dropped_datagrams: 0,
             scratch: Vec::new(),
@@ -220,6 +223,11 @@ impl<Id: Copy + Ord> Server<Id> {
             client.paused = !client.paused;
             self.outputs.push_back(if client.paused { Output::Pause(conn) } else { Output::Resume(conn) });
         }
+    }
+
+    /// Whether a client asked for something since the last time, or for events, so that others have to do with it.
+    pub(crate) fn take_stirred(&mut self) -> bool {
+        core::mem::take(&mut self.stirred)
     }
 
     /// Whether [`Server::next_turn`] has something to do.

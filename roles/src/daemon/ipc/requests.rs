@@ -51,6 +51,7 @@ impl<Id: Copy + Ord> Server<Id> {
                 if let Some(client) = self.clients.get_mut(&conn) {
                     client.extended = true;
                     client.watches |= events;
+                    self.stirred = true;
                 }
                 self.answer(conn, ticket, Ok(Reply::Extended { window: STREAM_WINDOW }));
             }
@@ -175,6 +176,7 @@ impl<Id: Copy + Ord> Server<Id> {
     }
 
     fn hand_out(&mut self, client: ConnId, ticket: u64, message: &[u8]) {
+        self.stirred = true;
         self.asks.push_back(Ask { client, ticket, message: message.to_vec() });
         if let Some(client) = self.clients.get_mut(&client) {
             client.asking = true;

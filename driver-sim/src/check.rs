@@ -17,7 +17,7 @@ use pilot_proto::{
 use pilot_roles::role::Fill;
 use rustc_hash::FxHashMap;
 
-use crate::dice::mix;
+use crate::dice::digest;
 
 /// Relayed frames remembered; then the memory starts anew.
 const MAX_RELAYED: usize = 65_536;
@@ -112,7 +112,7 @@ impl RelayJudge {
             if self.targets.len() >= MAX_RELAYED {
                 self.targets.clear();
             }
-            self.targets.entry(print(sender, frame)).or_default().push(target);
+            self.targets.entry(digest(sender.into(), frame)).or_default().push(target);
         }
     }
 
@@ -120,12 +120,17 @@ impl RelayJudge {
     /// anybody.
     pub(crate) fn said(&self, data: &[u8], to: u32, exists: impl Fn(u32) -> bool) -> Verdict {
         match Beacon::parse(data) {
-            Some(Beacon::Deliver { sender, frame }) => match self.targets.get(&print(sender, frame)) {
-                Some(targets) if !targets.contains(&to) && targets.iter().all(|node| exists(*node)) => {
-                    Err(("relayed to another node", format!("from {sender} for {targets:?}, sent to {to}")))
+            Some(Beacon::Deliver { sender, frame }) => {
+                match self.targets.get(&digest(sender.into(), frame)) {
+                    Some(targets) if !targets.contains(&to) && targets.iter().all(|node| exists(*node)) => {
+                        Err((
+                            "relayed to another node",
+                            format!("from {sender} for {targets:?}, sent to {to}"),
+                        ))
+                    }
+                    _ => Ok(()),
                 }
-                _ => Ok(()),
-            },
+            }
             _ => Ok(()),
         }
     }
@@ -159,15 +164,6 @@ impl SinkJudge {
         }
         Ok(())
     }
-}
-
-fn print(sender: u32, frame: &[u8]) -> u64 {
-    let words = frame.chunks(8).map(|chunk| {
-        let mut word = [0; 8];
-        word[..chunk.len()].copy_from_slice(chunk);
-        u64::from_le_bytes(word)
-    });
-    words.fold(mix(u64::from(sender)), |hash, word| mix(hash ^ word))
 }
 
 /// Whether tables keep their bounds; `idle` if everything that uses them for a while has left.

@@ -6,7 +6,7 @@ use pilot_proto::crypto::{
     Tag, WeakKey, X25519Secret,
 };
 
-use crate::dice::mix;
+use crate::dice::{self, mix};
 
 /// The provider.
 #[derive(Clone, Copy, Debug, Default)]
@@ -17,18 +17,7 @@ pub struct NullCrypto;
 pub struct NullAead(u64);
 
 fn digest(parts: &[&[u8]]) -> u64 {
-    let mut hash = 0x7069_6c6f;
-    for part in parts {
-        hash = mix(hash ^ part.len() as u64);
-        let (words, rest) = part.as_chunks::<8>();
-        for word in words {
-            hash = (hash ^ u64::from_le_bytes(*word)).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(31);
-        }
-        for byte in rest {
-            hash = (hash ^ u64::from(*byte)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        }
-    }
-    mix(hash)
+    parts.iter().fold(0x7069_6c6f, |seed, part| dice::digest(seed, part))
 }
 
 fn spread<const N: usize>(seed: u64) -> [u8; N] {
@@ -106,14 +95,22 @@ impl Crypto for NullCrypto {
     }
 }
 
+impl NullAead {
+    fn tag(&self, nonce: &[u8; 12], aad: &[u8], buf: &[u8]) -> Tag {
+        let [prefix @ .., a, b, c, d, e, f, g, h] = *nonce;
+        let seed = mix(self.0 ^ u64::from(u32::from_le_bytes(prefix)))
+            ^ u64::from_le_bytes([a, b, c, d, e, f, g, h]);
+        spread(dice::digest(dice::digest(seed, aad), buf))
+    }
+}
+
 impl Aead for NullAead {
     fn seal_in_place(&self, nonce: &[u8; 12], aad: &[u8], buf: &mut [u8]) -> Result<Tag, CannotSeal> {
-        Ok(spread(digest(&[&self.0.to_le_bytes(), nonce, aad, buf])))
+        Ok(self.tag(nonce, aad, buf))
     }
 
     fn open_in_place(&self, nonce: &[u8; 12], aad: &[u8], buf: &mut [u8], tag: &Tag) -> Result<(), Forged> {
-        let expected: Tag = spread(digest(&[&self.0.to_le_bytes(), nonce, aad, buf]));
-        if *tag == expected { Ok(()) } else { Err(Forged) }
+        if *tag == self.tag(nonce, aad, buf) { Ok(()) } else { Err(Forged) }
     }
 }
 

@@ -50,6 +50,31 @@ impl Rng for Dice {
     }
 }
 
+/// These bytes as 64 bits, under a seed. Four words are taken at a time, so that none waits for the one before.
+pub(crate) fn digest(seed: u64, bytes: &[u8]) -> u64 {
+    let mut lanes = [seed, seed ^ LANE, seed.wrapping_add(LANE), seed.rotate_left(32)];
+    let mut take = |lane: usize, word: u64| {
+        let product = (lanes[lane] ^ word).wrapping_mul(LANE);
+        lanes[lane] = product ^ product >> 32;
+    };
+    let (words, rest) = bytes.as_chunks::<8>();
+    let (blocks, words) = words.as_chunks::<4>();
+    for block in blocks {
+        for (lane, word) in block.iter().enumerate() {
+            take(lane, u64::from_le_bytes(*word));
+        }
+    }
+    for (lane, word) in words.iter().enumerate() {
+        take(lane, u64::from_le_bytes(*word));
+    }
+    take(3, rest.iter().fold(bytes.len() as u64, |word, byte| word << 8 | u64::from(*byte)));
+    let [a, b, c, d] = lanes;
+    mix(a.wrapping_add(b.rotate_left(17)) ^ c.wrapping_add(d.rotate_left(43)))
+}
+
+/// Odd, and what no word is likely to be.
+const LANE: u64 = 0x9e37_79b9_7f4a_7c15;
+
 /// A bijection of 64 bits that leaves no pattern (the finaliser of MurmurHash3).
 pub(crate) const fn mix(mut z: u64) -> u64 {
     z = (z ^ (z >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);
@@ -74,6 +99,20 @@ mod tests {
             assert!(!all[at + 1..].contains(one));
         }
         assert_eq!(all[0], first(1, "link", &[1, 2]));
+    }
+
+    #[test]
+    fn every_bit_and_the_length_count_in_a_digest() {
+        let bytes = [7; 75];
+        let mut seen = std::collections::BTreeSet::new();
+        for len in 0..bytes.len() {
+            assert!(seen.insert(digest(1, &bytes[..len])) && seen.insert(digest(2, &bytes[..len])), "{len}");
+        }
+        for bit in 0..8 * bytes.len() {
+            let mut changed = bytes;
+            changed[bit / 8] ^= 1 << (bit % 8);
+            assert!(seen.insert(digest(1, &changed)), "{bit}");
+        }
     }
 
     #[test]

@@ -12,7 +12,7 @@ use pilot_roles::{
     role::{Dial, Level},
 };
 
-use crate::{clock::Clock, dice::Dice, disk::Disk, net::HostId};
+use crate::{clock::Clock, dice::Dice, disk::Disk, net::HostId, program::ProgramId};
 
 /// Makes the role of one life of a host from what its disk holds.
 pub type Birth = Box<dyn Fn(&Disk, Now, Dice) -> Box<dyn Role>>;
@@ -64,6 +64,12 @@ pub(crate) struct Host {
     pub(crate) exit: Option<u8>,
     pub(crate) stopping: Stopping,
     pub(crate) log: Vec<(Instant, Level, String)>,
+    /// Chance in what the world does to it.
+    pub(crate) dice: Dice,
+    /// When to look at tables and timers nobody asked about.
+    pub(crate) suspicion: Dice,
+    /// The program on it, the last if there are several: what happens to the host will need it.
+    pub(crate) program: Option<ProgramId>,
     /// Bytes a second its programs read; 0 is without limit.
     pub(crate) read_rate: u64,
     /// The endpoint of its webhook takes nothing.
@@ -80,7 +86,8 @@ impl fmt::Debug for Host {
 }
 
 impl Host {
-    pub(crate) fn new(spec: HostSpec) -> Self {
+    /// `dice` gives a stream of its own for each name.
+    pub(crate) fn new(spec: HostSpec, dice: impl Fn(&str) -> Dice) -> Self {
         let clock = Clock { born: Instant::ORIGIN, drift_ppm: spec.drift_ppm, wall_offset: spec.wall_offset };
         Host {
             spec,
@@ -95,6 +102,9 @@ impl Host {
             exit: None,
             stopping: Stopping::No,
             log: Vec::new(),
+            dice: dice("host"),
+            suspicion: dice("suspicion"),
+            program: None,
             read_rate: 0,
             sink_fails: false,
         }

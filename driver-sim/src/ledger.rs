@@ -237,9 +237,23 @@ pub fn content(number: usize, at: u64, out: &mut [u8]) {
     let begun = (at % 8) as usize;
     let (head, rest) = out.split_at_mut(out.len().min((8 - begun) % 8));
     head.copy_from_slice(&word(at / 8)[begun % 8..][..head.len()]);
-    for (chunk, at) in rest.chunks_mut(8).zip(at.div_ceil(8)..) {
-        chunk.copy_from_slice(&word(at)[..chunk.len()]);
+    let (words, tail) = rest.as_chunks_mut::<8>();
+    let mut place = at.div_ceil(8)..;
+    for (chunk, at) in words.iter_mut().zip(&mut place) {
+        *chunk = word(at);
     }
+    tail.copy_from_slice(&word(place.start)[..tail.len()]);
+}
+
+/// Where `data`, which begins at byte `at`, is first not what [`content`] says.
+pub(crate) fn first_wrong(number: usize, at: u64, data: &[u8]) -> Option<u64> {
+    let mut expected = [0; 256];
+    data.chunks(expected.len()).zip((at..).step_by(expected.len())).find_map(|(part, at)| {
+        let expected = &mut expected[..part.len()];
+        content(number, at, expected);
+        let differs = || expected.iter().zip(part).position(|(a, b)| a != b);
+        if expected == part { None } else { differs().map(|wrong| at + wrong as u64) }
+    })
 }
 
 #[cfg(test)]
@@ -273,6 +287,11 @@ mod tests {
             content(3, 5 + cut as u64, b);
             assert_eq!(parts, whole);
         }
+        let mut long = [0; 700];
+        content(3, 5, &mut long);
+        assert_eq!((first_wrong(3, 5, &long), first_wrong(3, 7, &long[2..])), (None, None));
+        long[600] ^= 1;
+        assert_eq!(first_wrong(3, 5, &long), Some(605));
         let mut other = [0; 100];
         content(4, 5, &mut other);
         assert_ne!(other, whole);

@@ -54,6 +54,7 @@ mod talk;
 mod trace;
 mod waits;
 mod watch;
+mod window;
 mod work;
 mod workload;
 mod world;

@@ -69,6 +69,8 @@ pub(crate) struct Passage {
     /// The sender's address as seen there.
     pub(crate) src: SocketAddr,
     pub(crate) dst: SocketAddr,
+    /// The receiver, if there is no network below that.
+    host: Option<HostId>,
 }
 
 /// A router that hosts share, in both directions.
@@ -202,8 +204,11 @@ impl Net {
         let mut left = None;
         loop {
             match self.realms[realm.0].members.get(&dst.ip()).copied() {
+                Some(Member::Host(host)) => {
+                    return Some((Passage { realm, src, dst, host: Some(host) }, host));
+                }
                 Some(Member::Gate(of)) if left == Some(of) && !self.hairpins(of) => return None,
-                Some(_) => break,
+                Some(Member::Gate(_)) => break,
                 None => {}
             }
             let (nat, outside) = self.realms[realm.0].gate.as_mut()?;
@@ -211,13 +216,16 @@ impl Net {
             left = Some(realm);
             realm = *outside;
         }
-        let passage = Passage { realm, src, dst };
+        let passage = Passage { realm, src, dst, host: None };
         let target = self.descend(passage, Nat::owner)?.0;
         Some((passage, target))
     }
 
     /// Descends into the receiver's networks; the host and its port, if every NAT lets the datagram in.
     pub(crate) fn arrive(&self, now: Instant, passage: Passage) -> Option<(HostId, u16)> {
+        if let Some(host) = passage.host {
+            return Some((host, passage.dst.port()));
+        }
         self.descend(passage, |nat, port| nat.inbound(now, passage.src, port))
     }
 
@@ -258,6 +266,9 @@ impl Net {
 
     /// The routers between two hosts: the sender's and the receiver's. Those behind the same one have none.
     fn routers(&self, way: (HostId, HostId)) -> (Option<usize>, Option<usize>) {
+        if self.routers.is_empty() {
+            return (None, None);
+        }
         let (from, to) = (self.behind.get(&way.0).copied(), self.behind.get(&way.1).copied());
         if from == to { (None, None) } else { (from, to) }
     }
@@ -283,6 +294,11 @@ impl Net {
         })
     }
 
+    /// The link that has one direction, if something went there.
+    pub(crate) fn known_link(&self, from: HostId, to: HostId) -> Option<&Link> {
+        self.links.get(&(from, to))
+    }
+
     /// When a datagram arrives, if it does, and its twin.
     pub(crate) fn send(
         &mut self,
@@ -304,6 +320,12 @@ impl Net {
     pub(crate) fn queued(&mut self, now: Instant, way: (HostId, HostId)) -> u64 {
         let router = self.routers(way).0.map_or(0, |router| self.routers[router].out.queued(now));
         router + self.link(way.0, way.1).queued(now)
+    }
+
+    /// What a host does reaches no other in less; `None` where several share what is in between, or ways differ.
+    pub(crate) fn shortest_way(&self) -> Option<Duration> {
+        let alike = self.realms.len() == 1 && self.routers.is_empty() && self.shapes.is_empty();
+        alike.then(|| Duration::from_micros(self.default.delay_us)).filter(|way| !way.is_zero())
     }
 
     /// How long bytes of a byte stream take.

@@ -54,17 +54,6 @@ pub(crate) struct Half {
     pub(crate) stalled: u32,
 }
 
-/// What the operating system of the sender did.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Pumped {
-    /// Bytes it took.
-    pub(crate) taken: usize,
-    /// Segments put on their way, with their sizes.
-    pub(crate) segments: Vec<usize>,
-    /// The last of them is the end.
-    pub(crate) finished: bool,
-}
-
 impl Half {
     /// Bytes that wait at the sender.
     pub(crate) const fn queued(&self) -> usize {
@@ -82,10 +71,14 @@ impl Half {
         self.closing = true;
     }
 
-    /// Lets the operating system take what fits.
-    pub(crate) fn pump(&mut self) -> Pumped {
-        let mut pumped = Pumped::default();
-        while self.held < WINDOW
+    /// Whether [`Half::pump`] may have something.
+    pub(crate) fn has_more(&self) -> bool {
+        !self.queue.is_empty() || self.closing && !self.finished
+    }
+
+    /// Lets the operating system take a segment, if there is one that fits; its bytes, none for the end.
+    pub(crate) fn pump(&mut self) -> Option<usize> {
+        if self.held < WINDOW
             && let Some(mut chunk) = self.queue.pop_front()
         {
             let room = SEGMENT.min(WINDOW - self.held);
@@ -93,19 +86,18 @@ impl Half {
                 let rest = chunk.split_off(room);
                 self.queue.push_front(rest);
             }
-            self.queued -= chunk.len();
-            self.held += chunk.len();
-            pumped.taken += chunk.len();
-            pumped.segments.push(chunk.len());
+            let bytes = chunk.len();
+            self.queued -= bytes;
+            self.held += bytes;
             self.way.push_back(Segment::Data(chunk));
+            return Some(bytes);
         }
         if self.closing && self.queue.is_empty() && !self.finished {
             self.finished = true;
-            pumped.finished = true;
-            pumped.segments.push(0);
             self.way.push_back(Segment::Fin);
+            return Some(0);
         }
-        pumped
+        None
     }
 
     /// Puts a segment that is no data on its way.
@@ -180,6 +172,10 @@ impl Half {
 mod tests {
     use super::*;
 
+    fn pump(half: &mut Half) -> Vec<usize> {
+        std::iter::from_fn(|| half.pump()).collect()
+    }
+
     fn deliver(half: &mut Half) -> Vec<Heard> {
         while half.is_flying() {
             half.arrive();
@@ -192,9 +188,9 @@ mod tests {
         let mut half = Half::default();
         half.send(vec![1; 100]);
         half.close();
-        assert_eq!(half.pump(), Pumped { taken: 100, segments: vec![100, 0], finished: true });
+        assert_eq!(pump(&mut half), [100, 0]);
         half.send(vec![2]);
-        assert_eq!(half.pump(), Pumped::default());
+        assert_eq!(half.pump(), None);
         assert_eq!(deliver(&mut half), [Heard::Bytes(vec![1; 100]), Heard::Closed(Closed::Eof)]);
         assert!(half.is_over());
     }
@@ -203,19 +199,19 @@ mod tests {
     fn a_reader_that_pauses_stops_the_writer_at_the_window() {
         let mut half = Half { paused: true, ..Half::default() };
         half.send(vec![0; WINDOW + 1000]);
-        assert_eq!(half.pump().taken, WINDOW);
+        assert_eq!(pump(&mut half).iter().sum::<usize>(), WINDOW);
         assert!(deliver(&mut half).is_empty());
-        assert_eq!(half.pump().taken, 0);
+        assert_eq!(half.pump(), None);
         half.paused = false;
         assert!(!deliver(&mut half).is_empty());
-        assert_eq!(half.pump().taken, 1000);
+        assert_eq!(pump(&mut half), [1000]);
     }
 
     #[test]
     fn a_reset_overtakes_what_was_queued() {
         let mut half = Half::default();
         half.send(vec![0; WINDOW + 1]);
-        half.pump();
+        pump(&mut half);
         half.signal(Segment::Reset);
         assert_eq!(half.queued(), 0);
         assert!(matches!(deliver(&mut half).last(), Some(Heard::Closed(Closed::Failed(_)))));

@@ -4,7 +4,23 @@ use std::fmt;
 
 use pilot_proto::Instant;
 
-use crate::dice::mix;
+use crate::dice::{digest, mix};
+
+/// What can happen to a host or its program.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Kind {
+    Birth,
+    Crash,
+    Timeout,
+    Send,
+    Receive,
+    Opened,
+    Bytes,
+    Closed,
+    Program,
+    Tell,
+    Synced,
+}
 
 /// The hash of everything that happened so far.
 #[derive(Default)]
@@ -23,20 +39,9 @@ impl Trace {
         self.hash
     }
 
-    /// Notes that `kind` happened to `who` with these bytes.
-    pub(crate) fn note(&mut self, at: Instant, kind: &'static str, who: usize, bytes: &[u8]) {
-        self.hash = mix(self.hash ^ at.as_micros());
-        self.hash = mix(self.hash ^ (who as u64) << 32 ^ bytes.len() as u64);
-        for byte in kind.bytes() {
-            self.hash = self.hash.rotate_left(8) ^ u64::from(byte);
-        }
-        let (words, rest) = bytes.as_chunks::<8>();
-        for word in words {
-            self.hash =
-                (self.hash ^ u64::from_le_bytes(*word)).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29);
-        }
-        for byte in rest {
-            self.hash = (self.hash ^ u64::from(*byte)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        }
+    /// Notes that `what` happened to `who` with these bytes.
+    pub(crate) fn note(&mut self, at: Instant, what: Kind, who: usize, bytes: &[u8]) {
+        let whose = mix((who as u64) << 8 | what as u64);
+        self.hash = mix(self.hash ^ digest(whose ^ at.as_micros(), bytes));
     }
 }

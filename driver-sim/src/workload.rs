@@ -9,7 +9,7 @@ use pilot_roles::{
 };
 
 use crate::{
-    ledger::{Ledger, content},
+    ledger::{Ledger, content, first_wrong},
     program::{Io, Pending, Script, What},
     talk::judge_datagram,
 };
@@ -77,10 +77,7 @@ impl Serve {
             }
         }
         let Some(number) = receiving.number else { return };
-        let mut expected = vec![0; data.len()];
-        content(number, receiving.at, &mut expected);
-        if let Some(wrong) = expected.iter().zip(data).position(|(a, b)| a != b) {
-            let at = receiving.at + wrong as u64;
+        if let Some(at) = first_wrong(number, receiving.at, data) {
             io.ledger.accuse("stream content", format!("transfer {number} is wrong at byte {at}"));
         }
         receiving.at += data.len() as u64;

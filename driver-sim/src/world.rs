@@ -32,6 +32,7 @@ mod programs;
 mod streams;
 mod turns;
 mod waits;
+mod windows;
 
 #[derive(Debug)]
 enum Event {
@@ -162,21 +163,20 @@ pub struct World {
     accepted: u64,
     /// Datagrams that wait behind a clog.
     held: Vec<(HostId, Passage, HostId, Vec<u8>)>,
-    dice: Dice,
     /// What programs know beyond the network.
     pub ledger: Ledger,
     wire: WireJudge,
     registry: RegistryJudge,
     relay: RelayJudge,
     sinks: SinkJudge,
-    /// When to look at tables and timers nobody asked about.
-    suspicion: Dice,
     trace: Trace,
     eyes: Eyes,
     pub(crate) keys: Option<KeyLog>,
     breach: Option<Breach>,
     counters: Counters,
     posts: Vec<Vec<u8>>,
+    /// The host whose turn it is in a window wants to be called after it.
+    unarmed: bool,
     /// Whose role has its turn, and what the operating system took of its connections meanwhile.
     turn: Option<HostId>,
     taken: VecDeque<(ConnId, usize)>,
@@ -199,19 +199,18 @@ impl World {
             ends: FxHashMap::default(),
             accepted: 0,
             held: Vec::new(),
-            dice: Dice::named(seed, "world", &[]),
             ledger: Ledger::default(),
             wire: WireJudge::default(),
             registry: RegistryJudge::default(),
             relay: RelayJudge::default(),
             sinks: SinkJudge::default(),
-            suspicion: Dice::named(seed, "suspicion", &[]),
             trace: Trace::default(),
             eyes: Eyes::default(),
             keys: None,
             breach: None,
             counters: Counters::default(),
             posts: Vec::new(),
+            unarmed: false,
             turn: None,
             taken: VecDeque::new(),
             buffer: vec![0; 65_536],
@@ -280,7 +279,7 @@ impl World {
     /// Lets a host live at the place made last.
     pub fn settle(&mut self, place: HostId, spec: HostSpec) {
         assert_eq!(place.0, self.hosts.len(), "places are settled in their order");
-        self.hosts.push(Host::new(spec));
+        self.hosts.push(Host::new(spec, |name| Dice::named(self.seed, name, &[place.0 as u64])));
         if self.eyes.are_open() {
             let mut eyes = std::mem::take(&mut self.eyes);
             eyes.show(self.moment(place), &self.introduction(place));

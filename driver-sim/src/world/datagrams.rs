@@ -7,6 +7,7 @@ use pilot_proto::wire::beacon::Beacon;
 use super::{Event, World};
 use crate::{
     net::{HostId, Passage},
+    trace::Kind,
     watch::{Loss, Seen},
 };
 
@@ -14,7 +15,7 @@ impl World {
     pub(super) fn transmit(&mut self, id: HostId, to: SocketAddr, data: &mut [u8]) {
         self.counters.datagrams += 1;
         self.counters.bytes += data.len() as u64;
-        self.trace.note(self.now, "send", id.0, data);
+        self.trace.note(self.now, Kind::Send, id.0, data);
         let host = &self.hosts[id.0];
         let port = host.spec.udp_port;
         let is_daemon = host.spec.is_daemon;
@@ -38,12 +39,12 @@ impl World {
             let from = SocketAddr::new(self.net.ip(id), port);
             self.show(id, &Seen::Sent { from, to, target, data, queued, lost: fate.err() });
         }
-        let (Some((passage, _)), Ok((at, twin))) = (departed, fate) else { return };
+        let (Some((passage, target)), Ok((at, twin))) = (departed, fate) else { return };
         for at in [Some(at), twin].into_iter().flatten() {
             let mut copy = self.spare.pop().unwrap_or_default();
             copy.clear();
             copy.extend_from_slice(data);
-            self.queue.push(at, Event::Datagram { from: id, passage, data: copy, inside: false });
+            self.queue.push(at, target, Event::Datagram { from: id, passage, data: copy, inside: false });
         }
     }
 
@@ -70,7 +71,7 @@ impl World {
         let arrived = match arrived {
             Ok(host) if !inside => match self.net.enter(self.now, (from, host), data.len()) {
                 Ok(at) if at > self.now => {
-                    return self.queue.push(at, Event::Datagram { from, passage, data, inside: true });
+                    return self.queue.push(at, host, Event::Datagram { from, passage, data, inside: true });
                 }
                 passed => passed.map(|_| host),
             },
@@ -83,7 +84,7 @@ impl World {
             }
             Ok(host) => {
                 self.counters.delivered += 1;
-                self.trace.note(self.now, "receive", host.0, &data);
+                self.trace.note(self.now, Kind::Receive, host.0, &data);
                 if !self.hosts[host.0].spec.is_daemon {
                     self.relay.heard(&data);
                 }

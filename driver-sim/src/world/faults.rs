@@ -3,7 +3,9 @@
 use pilot_roles::Input;
 
 use super::{Event, World};
-use crate::{host::Stopping, link::LinkConfig, net::HostId, pipe::Segment, scenario::Verb, watch::Seen};
+use crate::{
+    host::Stopping, link::LinkConfig, net::HostId, pipe::Segment, scenario::Verb, trace::Kind, watch::Seen,
+};
 
 impl World {
     fn show_fault(&mut self, verb: Verb, hosts: &[HostId]) {
@@ -13,7 +15,7 @@ impl World {
 
     /// The host loses power: the role, its connections and its unsynced writes are gone.
     pub fn crash(&mut self, id: HostId) {
-        self.trace.note(self.now, "crash", id.0, &[]);
+        self.trace.note(self.now, Kind::Crash, id.0, &[]);
         self.show_fault(Verb::Crash, &[id]);
         if self.eyes.are_open() {
             self.eyes.forget(self.moment(id));
@@ -21,7 +23,7 @@ impl World {
         let streams = self.streams_of(id);
         let host = &mut self.hosts[id.0];
         host.end();
-        host.disk.crash(&mut self.dice);
+        host.disk.crash(&mut host.dice);
         for (stream, side) in streams {
             let Some(s) = self.streams.get_mut(&stream) else { continue };
             self.ends.remove(&s.ends[side]);
@@ -73,15 +75,15 @@ impl World {
             self.show_fault(Verb::Heal, &[]);
         }
         self.net.heal();
-        for (from, passage, _, data) in std::mem::take(&mut self.held) {
-            self.queue.push(self.now, Event::Datagram { from, passage, data, inside: true });
+        for (from, passage, to, data) in std::mem::take(&mut self.held) {
+            self.queue.push(self.now, to, Event::Datagram { from, passage, data, inside: true });
         }
         let mut streams: Vec<_> = self.streams.iter_mut().collect();
         streams.sort_unstable_by_key(|(stream, _)| **stream);
         for (&stream, s) in streams {
             for (side, half) in s.halves.iter_mut().enumerate() {
                 for _ in 0..std::mem::take(&mut half.stalled) {
-                    self.queue.push(self.now, Event::Segment { stream, side });
+                    self.queue.push(self.now, s.hosts[1 - side], Event::Segment { stream, side });
                 }
             }
         }

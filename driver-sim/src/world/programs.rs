@@ -13,6 +13,7 @@ use crate::{
     net::HostId,
     pipe::Heard,
     program::{CROWDED, Io, Program, ProgramId, Script, What},
+    trace::Kind,
 };
 
 /// How often a program looks whether the daemon listens.
@@ -33,7 +34,8 @@ impl World {
             crowded: false,
             gone: false,
         });
-        self.queue.push(self.now, Event::Program(id));
+        self.hosts[host.0].program = Some(id);
+        self.queue.push(self.now, host, Event::Program(id));
         id
     }
 
@@ -45,14 +47,15 @@ impl World {
     /// A program that has read this much reads on when its rate allows.
     fn rest_from_reading(&mut self, id: ProgramId, bytes: usize) {
         let program = &self.programs[id.0];
-        let rate = self.hosts[program.host.0].read_rate;
+        let host = program.host;
+        let rate = self.hosts[host.0].read_rate;
         let (Some(micros), Some(stream)) = ((bytes as u64 * 1_000_000).checked_div(rate), program.stream)
         else {
             return;
         };
         if let Some(s) = self.streams.get_mut(&stream) {
             s.halves[1].paused = true;
-            self.queue.push(self.now + Duration::from_micros(micros), Event::Awake(id, stream));
+            self.queue.push(self.now + Duration::from_micros(micros), host, Event::Awake(id, stream));
         }
     }
 
@@ -86,9 +89,9 @@ impl World {
 
     /// Wakes every script at once, whatever it wished.
     pub fn rouse(&mut self) {
-        for id in (0..self.programs.len()).map(ProgramId) {
-            self.programs[id.0].wake = Some(self.now);
-            self.queue.push(self.now, Event::Program(id));
+        for (id, program) in self.programs.iter_mut().enumerate() {
+            program.wake = Some(self.now);
+            self.queue.push(self.now, program.host, Event::Program(ProgramId(id)));
         }
     }
 
@@ -101,7 +104,7 @@ impl World {
             if self.is_ready(program.host) {
                 self.connect_program(id);
             } else {
-                self.queue.push(self.now + RECONNECT, Event::Program(id));
+                self.queue.push(self.now + RECONNECT, program.host, Event::Program(id));
             }
             return;
         }
@@ -130,7 +133,7 @@ impl World {
         match heard {
             Heard::Opened => {}
             Heard::Bytes(bytes) => {
-                self.trace.note(self.now, "program", program.host.0, &bytes);
+                self.trace.note(self.now, Kind::Program, program.host.0, &bytes);
                 if let Err(broken) = program.client.handle_bytes(&bytes) {
                     self.judge(Err(("local protocol broken", broken.to_string())));
                 }
@@ -138,6 +141,7 @@ impl World {
                 self.listen(id);
             }
             Heard::Closed(reason) => {
+                let host = program.host;
                 program.client.handle_end(&format!("{reason:?}"));
                 if let Some(stream) = program.stream.take()
                     && let Some(s) = self.streams.get_mut(&stream)
@@ -146,7 +150,7 @@ impl World {
                 }
                 self.listen(id);
                 self.play(id, What::Disconnected);
-                self.queue.push(self.now + RECONNECT, Event::Program(id));
+                self.queue.push(self.now + RECONNECT, host, Event::Program(id));
             }
         }
     }
@@ -179,7 +183,7 @@ impl World {
             };
             script.handle(&mut io, what);
             if let Some(at) = program.wake {
-                self.queue.push(at, Event::Program(id));
+                self.queue.push(at, program.host, Event::Program(id));
             }
         }
         self.write(id);

@@ -12,6 +12,7 @@ use super::{End, Event, Stream, Told, World};
 use crate::{
     net::HostId,
     pipe::{Half, Heard, Segment},
+    trace::Kind,
     watch::Seen,
 };
 
@@ -32,7 +33,7 @@ impl World {
             return self.tell(from, self.now, Told::Closed { conn, reason });
         };
         let at = self.now + self.net.stream_delay((from, to), 0);
-        self.queue.push(at, Event::Connect { from, life, conn, to });
+        self.queue.push(at, to, Event::Connect { from, life, conn, to });
     }
 
     pub(super) fn connect(&mut self, from: HostId, life: u64, conn: ConnId, to: HostId) {
@@ -51,7 +52,7 @@ impl World {
         }
         self.hosts[from.0].dialing.remove(&conn);
         let (stream, there) = self.accept(End::Host(from, conn), from, to);
-        let port = self.dice.between(32_768, 60_999) as u16;
+        let port = self.hosts[to.0].dice.between(32_768, 60_999) as u16;
         let peer = Some(SocketAddr::new(self.net.public_ip(from), port));
         let local = Some(SocketAddr::new(self.net.ip(to), 9000));
         self.signal(stream, 1, Segment::Opened);
@@ -74,12 +75,11 @@ impl World {
 
     pub(super) fn pause(&mut self, end: End, paused: bool) {
         let Some((stream, side)) = self.ends.get(&end).copied() else { return };
-        if let Some(s) = self.streams.get_mut(&stream) {
-            s.halves[1 - side].paused = paused;
-        }
+        let Some(s) = self.streams.get_mut(&stream) else { return };
+        s.halves[1 - side].paused = paused;
         if !paused {
             // What waits is read in a turn of its own, not while outputs are drained.
-            self.queue.push(self.now, Event::Read { stream, side: 1 - side });
+            self.queue.push(self.now, s.hosts[side], Event::Read { stream, side: 1 - side });
         }
     }
 
@@ -97,7 +97,7 @@ impl World {
         s.halves[1 - side].deaf = true;
         s.halves[side].close();
         s.waits[side] = true;
-        self.queue.push(self.now + FLUSH_TIMEOUT, Event::Flush { stream, side });
+        self.queue.push(self.now + FLUSH_TIMEOUT, id, Event::Flush { stream, side });
         self.pump(stream, side);
     }
 
@@ -118,27 +118,26 @@ impl World {
     }
 
     pub(super) fn pump(&mut self, stream: u64, side: usize) {
-        let Some(s) = self.streams.get_mut(&stream) else { return };
-        let pumped = s.halves[side].pump();
-        let end = s.ends[side];
-        for bytes in pumped.segments {
+        let (mut taken, mut finished) = (0, false);
+        while let Some(s) = self.streams.get_mut(&stream)
+            && let Some(bytes) = s.halves[side].pump()
+        {
+            (taken, finished) = (taken + bytes, bytes == 0);
             self.fly(stream, side, bytes);
         }
-        if pumped.taken > 0 {
-            match end {
-                End::Host(host, conn) if self.turn == Some(host) => {
-                    self.taken.push_back((conn, pumped.taken));
-                }
-                End::Host(host, conn) => {
-                    self.tell(host, self.now, Told::Sent { conn, bytes: pumped.taken });
-                }
+        if taken > 0
+            && let Some(s) = self.streams.get(&stream)
+        {
+            match s.ends[side] {
+                End::Host(host, conn) if self.turn == Some(host) => self.taken.push_back((conn, taken)),
+                End::Host(host, conn) => self.tell(host, self.now, Told::Sent { conn, bytes: taken }),
                 End::Program(program) if self.programs[program.0].waits_for_room() => {
-                    self.queue.push(self.now + LOCAL, Event::Taken(program));
+                    self.queue.push(self.now + LOCAL, s.hosts[side], Event::Taken(program));
                 }
                 End::Program(_) => {}
             }
         }
-        if pumped.finished {
+        if finished {
             self.closed_for_good(stream, side);
         }
     }
@@ -155,7 +154,7 @@ impl World {
         let way = (s.hosts[side], s.hosts[1 - side]);
         let delay = if way.0 == way.1 { LOCAL } else { self.net.stream_delay(way, bytes) };
         let at = s.halves[side].arrival(self.now, delay);
-        self.queue.push(at, Event::Segment { stream, side });
+        self.queue.push(at, way.1, Event::Segment { stream, side });
     }
 
     pub(super) fn segment(&mut self, stream: u64, side: usize) {
@@ -183,6 +182,10 @@ impl World {
                 }
                 End::Program(program) => self.program_heard(program, heard),
             }
+        }
+        let Some(s) = self.streams.get(&stream) else { return };
+        if !s.halves.iter().any(|half| half.has_more() || half.is_over()) {
+            return;
         }
         for side in [side, 1 - side] {
             self.pump(stream, side);
@@ -216,20 +219,20 @@ impl World {
         match heard {
             Heard::Opened => {
                 let local = Some(SocketAddr::new(self.net.ip(id), 50_000));
-                self.trace.note(self.now, "opened", id.0, &[]);
+                self.trace.note(self.now, Kind::Opened, id.0, &[]);
                 self.show_conn(id, conn, "opened", 0);
                 let input = Input::Opened { conn, listener: None, peer: None, local };
                 self.feed(id, |role, now| role.handle_input(now, input));
             }
             Heard::Bytes(bytes) => {
-                self.trace.note(self.now, "bytes", id.0, &bytes);
+                self.trace.note(self.now, Kind::Bytes, id.0, &bytes);
                 self.show_conn(id, conn, "bytes", bytes.len());
                 if !self.hosts[id.0].spec.is_daemon {
                     self.registry.heard(conn, &bytes);
                 }
                 // Byte streams are cut anywhere.
-                let cut =
-                    if self.dice.chance(200_000) { self.dice.below(bytes.len() as u64) } else { 0 } as usize;
+                let dice = &mut self.hosts[id.0].dice;
+                let cut = if dice.chance(200_000) { dice.below(bytes.len() as u64) } else { 0 } as usize;
                 for data in [&bytes[..cut], &bytes[cut..]] {
                     if !data.is_empty() {
                         self.feed(id, |role, now| role.handle_input(now, Input::Bytes { conn, data }));
@@ -237,7 +240,7 @@ impl World {
                 }
             }
             Heard::Closed(reason) => {
-                self.trace.note(self.now, "closed", id.0, &[]);
+                self.trace.note(self.now, Kind::Closed, id.0, &[]);
                 self.show_conn(id, conn, "closed", 0);
                 self.feed(id, |role, now| role.handle_input(now, Input::Closed { conn, reason }));
             }

@@ -9,6 +9,7 @@ use crate::{
     dice::Dice,
     host::Stopping,
     net::HostId,
+    trace::Kind,
     watch::Seen,
 };
 
@@ -31,7 +32,7 @@ impl World {
     pub(super) fn bear(&mut self, id: HostId) {
         let dice = Dice::named(self.seed, "role", &[id.0 as u64, self.hosts[id.0].life]);
         self.counters.births += 1;
-        self.trace.note(self.now, "birth", id.0, &[]);
+        self.trace.note(self.now, Kind::Birth, id.0, &[]);
         self.show(id, &Seen::Born);
         let host = &mut self.hosts[id.0];
         host.bear(self.now, dice);
@@ -70,13 +71,14 @@ impl World {
 
     /// Looks at the tables of a role now and then, and calls it later when it did not ask.
     fn suspect(&mut self, id: HostId) {
-        if self.suspicion.chance(SUSPICION_PPM) {
-            let host = &self.hosts[id.0];
+        let host = &mut self.hosts[id.0];
+        if host.suspicion.chance(SUSPICION_PPM) {
             let fills = host.role.as_ref().map_or(Vec::new(), |role| role.fills());
+            let later = host.suspicion.between(1000, 3_000_000);
             let (verdict, life) = (judge_tables(&host.spec.name, &fills, false), host.life);
             self.judge(verdict);
-            let at = self.now + Duration::from_micros(self.suspicion.between(1000, 3_000_000));
-            self.queue.push(at, Event::Probe { host: id, life });
+            let at = self.now + Duration::from_micros(later);
+            self.queue.push(at, id, Event::Probe { host: id, life });
         }
     }
 
@@ -124,12 +126,31 @@ impl World {
     }
 
     fn arm(&mut self, id: HostId, next: Option<Instant>) {
+        let Some(at) = next else { return };
+        if self.queue.closes_before(at, id) {
+            // Most timers are put off again before the turn ends.
+            self.unarmed = true;
+            return;
+        }
+        self.wake_by(id, at);
+    }
+
+    fn wake_by(&mut self, id: HostId, at: Instant) {
         let host = &mut self.hosts[id.0];
-        if let Some(at) = next
-            && host.wake.is_none_or(|wake| at < wake)
-        {
+        if host.wake.is_none_or(|wake| at < wake) {
             host.wake = Some(at);
-            self.queue.push(at, Event::Timer(id));
+            self.queue.push(at, id, Event::Timer(id));
+        }
+    }
+
+    /// The host has had its turn in the window.
+    pub(super) fn end_turn(&mut self, id: HostId) {
+        if !std::mem::take(&mut self.unarmed) {
+            return;
+        }
+        let host = &self.hosts[id.0];
+        if let Some(at) = host.role.as_ref().and_then(|role| role.poll_timeout()) {
+            self.wake_by(id, host.clock.when(at));
         }
     }
 
@@ -150,7 +171,7 @@ impl World {
             let words = format!("{} asks to be called at {due:?}, which is past", host.spec.name);
             return self.judge(Err(("timer in the past", words)));
         }
-        self.trace.note(self.now, "timeout", id.0, &[]);
+        self.trace.note(self.now, Kind::Timeout, id.0, &[]);
         self.show(id, &Seen::Timeout);
         self.feed(id, |role, now| role.handle_timeout(now));
     }
@@ -211,11 +232,11 @@ impl World {
             Output::Resume(conn) => self.pause(End::Host(id, conn), false),
             Output::Close(conn) => self.close(id, conn),
             Output::Store { ticket, store } => {
-                let at = self.now + Duration::from_micros(self.dice.between(SYNC.0, SYNC.1));
                 let host = &mut self.hosts[id.0];
+                let at = self.now + Duration::from_micros(host.dice.between(SYNC.0, SYNC.1));
                 let life = host.life;
                 let at = host.disk.submit(at, ticket, store);
-                self.queue.push(at, Event::Synced { host: id, life });
+                self.queue.push(at, id, Event::Synced { host: id, life });
             }
             Output::Post { ticket, body, .. } => self.post(id, ticket, body),
             Output::Log(record) => {
@@ -236,10 +257,10 @@ impl World {
 
     /// The webhook's endpoint takes an event, answers that it cannot, or does not answer.
     fn post(&mut self, id: HostId, ticket: u64, body: Vec<u8>) {
-        let host = &self.hosts[id.0];
+        let host = &mut self.hosts[id.0];
         let result = match host.sink_fails {
             false => Ok(200),
-            true if self.dice.chance(500_000) => Ok(503),
+            true if host.dice.chance(500_000) => Ok(503),
             true => Err("connection refused".into()),
         };
         let verdict = self.sinks.posted(id.0, host.life, &body, result == Ok(200));
@@ -252,14 +273,14 @@ impl World {
 
     pub(super) fn tell(&mut self, host: HostId, at: Instant, told: Told) {
         let life = self.hosts[host.0].life;
-        self.queue.push(at, Event::Tell { host, life, told });
+        self.queue.push(at, host, Event::Tell { host, life, told });
     }
 
     pub(super) fn told(&mut self, id: HostId, life: u64, told: Told) {
         if self.hosts[id.0].life != life {
             return;
         }
-        self.trace.note(self.now, "tell", id.0, &[]);
+        self.trace.note(self.now, Kind::Tell, id.0, &[]);
         let input = match told {
             Told::Listening(listener) => Input::Listening { listener, result: Ok(()) },
             Told::Sent { conn, bytes } => Input::Sent { conn, bytes },
@@ -277,7 +298,7 @@ impl World {
             return;
         }
         let Some((ticket, store, result)) = self.hosts[id.0].disk.sync() else { return };
-        self.trace.note(self.now, "synced", id.0, &ticket.to_le_bytes());
+        self.trace.note(self.now, Kind::Synced, id.0, &ticket.to_le_bytes());
         if let (Store::Records(changes), Ok(())) = (&store, &result) {
             let verdict = self.registry.stored(changes);
             self.judge(verdict);
@@ -303,15 +324,15 @@ impl World {
                 s.halves[1 - side].deaf = true;
             }
             self.pump(stream, side);
-            self.queue.push(self.now + FLUSH_TIMEOUT, Event::Flush { stream, side });
+            self.queue.push(self.now + FLUSH_TIMEOUT, id, Event::Flush { stream, side });
         }
         let host = &mut self.hosts[id.0];
         host.end();
         let life = host.life;
         if status != 0 {
-            self.queue.push(self.now + SUPERVISOR, Event::Birth(id, life));
+            self.queue.push(self.now + SUPERVISOR, id, Event::Birth(id, life));
         } else if host.stopping == Stopping::ForRestart {
-            self.queue.push(self.now, Event::Birth(id, life));
+            self.queue.push(self.now, id, Event::Birth(id, life));
         }
     }
 

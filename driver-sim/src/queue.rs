@@ -4,7 +4,7 @@
 //! It is a hierarchy of timing wheels (Varghese and Lauck): nothing is ever put before what was taken last, so an entry
 //! lies in the wheel of the highest digit in which its time differs from that time, in the slot of that digit, and moves a
 //! few times, always to a lower wheel, until it is due. All of it is walking through arrays in order, where a binary heap
-//! jumps about in memory.
+//! jumps about in memory. A [window](Window) takes a stretch of it apart by hosts.
 
 use std::collections::VecDeque;
 

@@ -5,9 +5,7 @@ use core::{
     ops::Range,
 };
 
-use super::{
-    COMPLAINT_RATE, Core, Ctx, EXCHANGE_BURST, EXCHANGE_RATE, Event, STRANGER_RATE, admission::Verdict,
-};
+use super::{COMPLAINT_RATE, Ctx, EXCHANGE_BURST, EXCHANGE_RATE, Event, STRANGER_RATE, admission::Verdict};
 use crate::{
     addr::{Addr, SockAddr},
     crypto::{Crypto, same_key},
@@ -128,9 +126,6 @@ impl<C: Crypto, R: Rng> Ctx<'_, C, R> {
             self.introduce_stranger(route, sender);
             return;
         };
-        if let Some(peer) = self.parts.peers.get(slot as usize) {
-            Core::fetch_stream(&self.parts, peer.latest);
-        }
         let Some(peer) = self.parts.peers.get_mut(slot as usize) else { return };
         let opened = match peer.tunnel.open(now, sealed, self.crypto) {
             Ok(opened) => opened,
@@ -247,7 +242,6 @@ impl<C: Crypto, R: Rng> Ctx<'_, C, R> {
         else {
             return;
         };
-        peer_row.latest = slot;
         if core::mem::replace(&mut row.moves, peer_row.moves) != peer_row.moves {
             stream.handle_path_change();
         }

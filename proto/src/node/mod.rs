@@ -53,7 +53,6 @@ use crate::{
     addr::Addr,
     crypto::{Crypto, Identity},
     pool::PoolState,
-    prefetch,
     ring::{Ring, RingState},
     rng::Rng,
     slots::{Fifo, FifoState, Free, FreeState},
@@ -168,17 +167,6 @@ impl Core {
         }
         if let Some(timer) = parts.timers.get(peer_timer(slot) as usize) {
             timer.fetch();
-        }
-    }
-
-    /// Asks the processor for what a segment of the stream needs; [`NONE`] is no stream.
-    #[inline]
-    fn fetch_stream<C: Crypto>(parts: &Parts<'_, C>, slot: u32) {
-        if let Some(stream) = parts.streams.get(slot as usize) {
-            prefetch::fetch_all(stream);
-            if let Some(timer) = parts.timers.get(stream_timer(slot) as usize) {
-                timer.fetch();
-            }
         }
     }
 }

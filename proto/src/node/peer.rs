@@ -107,8 +107,6 @@ pub struct PeerSlot<C: Crypto> {
     pub(crate) path: Path,
     /// Node id; 0 marks a free slot.
     pub(crate) node: u32,
-    /// Slot of the stream that was heard last: likely that of the next frame too.
-    pub(crate) latest: u32,
     /// First stream that the peer's silence has stalled; linked through the stream slots.
     pub(crate) stalled: u32,
     /// First of those that were woken meanwhile and have not gone on yet.
@@ -185,7 +183,6 @@ impl<C: Crypto> PeerSlot<C> {
             proved: false,
             streams: 0,
             blocked: NONE,
-            latest: NONE,
             stalled: NONE,
             woken: NONE,
             returning: None,

@@ -119,20 +119,14 @@ impl RelayJudge {
     /// The beacon sends a datagram to the host of node `to`. Whoever takes an id that no node has (`exists`) takes nothing from
     /// anybody.
     pub(crate) fn said(&self, data: &[u8], to: u32, exists: impl Fn(u32) -> bool) -> Verdict {
-        match Beacon::parse(data) {
-            Some(Beacon::Deliver { sender, frame }) => {
-                match self.targets.get(&digest(sender.into(), frame)) {
-                    Some(targets) if !targets.contains(&to) && targets.iter().all(|node| exists(*node)) => {
-                        Err((
-                            "relayed to another node",
-                            format!("from {sender} for {targets:?}, sent to {to}"),
-                        ))
-                    }
-                    _ => Ok(()),
-                }
-            }
-            _ => Ok(()),
+        if let Some(Beacon::Deliver { sender, frame }) = Beacon::parse(data)
+            && let Some(targets) = self.targets.get(&digest(sender.into(), frame))
+            && !targets.contains(&to)
+            && targets.iter().all(|node| exists(*node))
+        {
+            return Err(("relayed to another node", format!("from {sender} for {targets:?}, sent to {to}")));
         }
+        Ok(())
     }
 }
 

@@ -37,10 +37,6 @@ impl Clock {
 
     /// The first instant of the world at which the host reads `local` or later.
     pub(crate) fn when(&self, local: Instant) -> Instant {
-        if self.drift_ppm == 0 {
-            // Most clocks are right, and nobody divides for them.
-            return self.born + local.since(Instant::ORIGIN);
-        }
         let rate = MILLION.saturating_add_signed(self.drift_ppm.into()).max(1);
         let (whole, rest) = (local.as_micros() / rate, local.as_micros() % rate);
         let micros = whole.saturating_mul(MILLION).saturating_add(rest * MILLION / rate);

@@ -16,8 +16,11 @@ pub struct NullCrypto;
 #[derive(Clone, Copy, Debug)]
 pub struct NullAead(u64);
 
-fn digest(parts: &[&[u8]]) -> u64 {
-    parts.iter().fold(0x7069_6c6f, |seed, part| dice::digest(seed, part))
+/// What a digest begins with that has no key.
+const SEED: u64 = 0x7069_6c6f;
+
+fn digest(seed: u64, parts: &[&[u8]]) -> u64 {
+    parts.iter().fold(seed, |seed, part| dice::digest(seed, part))
 }
 
 fn spread<const N: usize>(seed: u64) -> [u8; N] {
@@ -32,29 +35,29 @@ impl Crypto for NullCrypto {
     type Aead = NullAead;
 
     fn aead(&self, key: &AeadKey) -> NullAead {
-        NullAead(digest(&[key.expose()]))
+        NullAead(digest(SEED, &[key.expose()]))
     }
 
     fn x25519_public(&self, secret: &X25519Secret) -> PublicKey {
-        spread(digest(&[secret.expose()]))
+        spread(digest(SEED, &[secret.expose()]))
     }
 
     fn x25519(&self, secret: &X25519Secret, peer: &PublicKey) -> Result<SharedSecret, WeakKey> {
         // Both sides must come to the same: what is added up has no order.
-        let (own, other) = (digest(&[&self.x25519_public(secret)]), digest(&[peer]));
+        let (own, other) = (digest(SEED, &[&self.x25519_public(secret)]), digest(SEED, &[peer]));
         Ok(SharedSecret::from_bytes(spread(own.wrapping_add(other))))
     }
 
     fn hkdf_sha256(&self, shared: &SharedSecret, info: &[u8]) -> AeadKey {
-        AeadKey::from_bytes(spread(digest(&[shared.expose(), info])))
+        AeadKey::from_bytes(spread(digest(SEED, &[shared.expose(), info])))
     }
 
     fn ed25519_public(&self, seed: &Ed25519Seed) -> PublicKey {
-        spread(digest(&[b"ed25519", seed.expose()]))
+        spread(digest(SEED, &[b"ed25519", seed.expose()]))
     }
 
     fn ed25519_sign(&self, seed: &Ed25519Seed, message: &[u8]) -> Signature {
-        spread(digest(&[&self.ed25519_public(seed), message]))
+        spread(digest(SEED, &[&self.ed25519_public(seed), message]))
     }
 
     fn ed25519_verify(
@@ -63,12 +66,12 @@ impl Crypto for NullCrypto {
         message: &[u8],
         signature: &Signature,
     ) -> Result<(), BadSignature> {
-        let expected: Signature = spread(digest(&[public, message]));
+        let expected: Signature = spread(digest(SEED, &[public, message]));
         if *signature == expected { Ok(()) } else { Err(BadSignature) }
     }
 
     fn sha256(&self, data: &[u8]) -> [u8; 32] {
-        spread(digest(&[b"sha256", data]))
+        spread(digest(SEED, &[b"sha256", data]))
     }
 
     const CHACHA: bool = true;
@@ -80,7 +83,7 @@ impl Crypto for NullCrypto {
         aad: &[u8],
         buf: &mut [u8],
     ) -> Result<Tag, CannotSeal> {
-        NullAead(digest(&[b"chacha", key.expose()])).seal_in_place(nonce, aad, buf)
+        NullAead(digest(SEED, &[b"chacha", key.expose()])).seal_in_place(nonce, aad, buf)
     }
 
     fn chacha_open_in_place(
@@ -91,16 +94,13 @@ impl Crypto for NullCrypto {
         buf: &mut [u8],
         tag: &Tag,
     ) -> Result<(), Forged> {
-        NullAead(digest(&[b"chacha", key.expose()])).open_in_place(nonce, aad, buf, tag)
+        NullAead(digest(SEED, &[b"chacha", key.expose()])).open_in_place(nonce, aad, buf, tag)
     }
 }
 
 impl NullAead {
     fn tag(&self, nonce: &[u8; 12], aad: &[u8], buf: &[u8]) -> Tag {
-        let [prefix @ .., a, b, c, d, e, f, g, h] = *nonce;
-        let seed = mix(self.0 ^ u64::from(u32::from_le_bytes(prefix)))
-            ^ u64::from_le_bytes([a, b, c, d, e, f, g, h]);
-        spread(dice::digest(dice::digest(seed, aad), buf))
+        spread(digest(self.0, &[nonce, aad, buf]))
     }
 }
 

@@ -251,8 +251,12 @@ pub(crate) fn first_wrong(number: usize, at: u64, data: &[u8]) -> Option<u64> {
     data.chunks(expected.len()).zip((at..).step_by(expected.len())).find_map(|(part, at)| {
         let expected = &mut expected[..part.len()];
         content(number, at, expected);
-        let differs = || expected.iter().zip(part).position(|(a, b)| a != b);
-        if expected == part { None } else { differs().map(|wrong| at + wrong as u64) }
+        // Most often all of it is right, which is seen faster than byte by byte.
+        if expected == part {
+            return None;
+        }
+        let wrong = expected.iter().zip(part).position(|(a, b)| a != b)?;
+        Some(at + wrong as u64)
     })
 }
 

@@ -266,9 +266,6 @@ impl Net {
 
     /// The routers between two hosts: the sender's and the receiver's. Those behind the same one have none.
     fn routers(&self, way: (HostId, HostId)) -> (Option<usize>, Option<usize>) {
-        if self.routers.is_empty() {
-            return (None, None);
-        }
         let (from, to) = (self.behind.get(&way.0).copied(), self.behind.get(&way.1).copied());
         if from == to { (None, None) } else { (from, to) }
     }

@@ -141,14 +141,6 @@ struct Core {
 }
 
 impl Core {
-    /// Whether [`Node::poll_transmit`] may have something.
-    fn may_transmit(&self, now: Instant) -> bool {
-        self.packets_due > 0
-            || !self.ready_streams.is_empty()
-            || !self.ready_peers.is_empty()
-            || self.beacon.may_send(now)
-    }
-
     /// The slot of a peer of which `is_it` says yes. Rows are looked at by nobody else.
     fn find_peer<C: Crypto>(
         &self,
@@ -376,7 +368,11 @@ impl<M: Memory<C>, C: Crypto, R: Rng> Node<M, C, R> {
 
     /// Whether [`Node::poll_transmit`] may have something or change anything.
     pub fn may_transmit(&self, now: Instant) -> bool {
-        self.core.may_transmit(now)
+        let core = &self.core;
+        core.packets_due > 0
+            || !core.ready_streams.is_empty()
+            || !core.ready_peers.is_empty()
+            || core.beacon.may_send(now)
     }
 
     /// Whether [`Node::poll_event`] may have something: what a call for nothing would cost is saved.

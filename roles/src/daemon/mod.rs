@@ -395,8 +395,8 @@ impl<C: Crypto + Clone + Send + 'static, R: Rng> Daemon<C, R> {
         }
     }
 
-    /// When the node, or a local program with more to ask than fits into a turn, must be looked at again.
-    /// Finds out when it must be called next, unless nothing happened since.
+    /// Finds out when the node, or a local program with more to ask than fits into a turn, must be looked at again, unless
+    /// nothing happened since.
     fn time(&mut self, now: Now) {
         if !self.timed {
             self.timed = true;
